@@ -1,0 +1,59 @@
+/** Processing: one chunk of one file through the user's processor. */
+import { type Outcome, type ProcessJob, resultFileName } from "../core/analysis/job.ts";
+import { type Accumulator, encode } from "../core/accumulator.ts";
+import { DataError } from "../core/errors.ts";
+import { didYouMean } from "../core/suggest.ts";
+import { runCommand } from "./command.ts";
+import { Events, matchColumns } from "./events.ts";
+import { TaskFailure } from "./failure.ts";
+import { checked, loadProcessor } from "./processor.ts";
+import { openTree, type TreeReader } from "./root/mod.ts";
+import { writeWhole } from "./sandbox.ts";
+import { callUser } from "./user_code.ts";
+
+/** Leaves the chunk's accumulator in result.acc. Throws DataError and TaskFailure. */
+export async function processChunk(job: ProcessJob): Promise<Outcome> {
+  const { accumulator, bytesRead } = "command" in job.processor
+    ? { accumulator: await runCommand(job.processor.command), bytesRead: 0 }
+    : await runModule(job, job.processor.module);
+  await writeWhole(resultFileName, encode(accumulator));
+  return { ok: true, kind: "process", events: job.stop - job.start, bytesRead };
+}
+
+async function runModule(
+  job: ProcessJob,
+  module: string,
+): Promise<{ accumulator: Accumulator; bytesRead: number }> {
+  const processor = await loadProcessor(module);
+  await using tree = await openTree(job.open, job.tree);
+  checkUnchanged(job, tree);
+  const columns = await tree.read(columnNames(job, processor.columns, tree), job.start, job.stop);
+  const { dataset, file, start, stop } = job;
+  const metadata = { ...job.metadata, dataset, file, tree: job.tree, start, stop };
+  const events = new Events(stop - start, metadata, columns);
+  const returned = await callUser("process()", module, () => processor.process(events));
+  return { accumulator: checked(returned, "process()"), bytesRead: tree.bytesRead };
+}
+
+function checkUnchanged(job: ProcessJob, tree: TreeReader): void {
+  if (tree.uuid === job.uuid && job.stop <= tree.entries) return;
+  throw new TaskFailure({
+    whose: "data",
+    message: `${job.file} changed while the analysis ran: it was preprocessed with uuid ` +
+      `${job.uuid}, now it has ${tree.uuid} and ${tree.entries} events; run the analysis again`,
+  });
+}
+
+/** The columns to read, in the tree's order. Stars pass over what cannot be read as a column. */
+function columnNames(job: ProcessJob, patterns: readonly string[], tree: TreeReader): string[] {
+  const available = tree.columns()
+    .filter(({ name, readable }) => readable || patterns.includes(name))
+    .map(({ name }) => name);
+  const { names, unmatched: [missing] } = matchColumns(patterns, available);
+  if (missing === undefined) return names;
+  throw new DataError(
+    "no-branch",
+    `Tree "${job.tree}" of ${job.file} has no column "${missing}", which the processor asks for` +
+      didYouMean(missing, available),
+  );
+}

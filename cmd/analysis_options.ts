@@ -1,0 +1,84 @@
+/** Options of a run that win over the analysis file; keys are those of `Overrides`. */
+import { UsageError } from "../core/errors.ts";
+import { parseCount, parsePorts, parseSizeMb } from "../core/units.ts";
+import { parseWorkers } from "../manager/analysis_schema.ts";
+import type { OptionRows } from "./cli.ts";
+
+const atLeastOne = (text: string) => parseCount(text, { min: 1 });
+const atLeastNone = (text: string) => parseCount(text, { min: 0 });
+
+export const overrideOptions = {
+  output: {
+    flags: "    --output FOLDER",
+    describe: "write results here",
+    defaultShown: "NAME-output",
+    parse: (text: string) => {
+      if (text === "") throw new UsageError("the name of the folder is empty");
+      return text;
+    },
+    common: true,
+  },
+  workers: {
+    flags: "    --workers N",
+    describe: 'start N workers on this machine; "none" waits for others',
+    defaultShown: "1, with all cores",
+    parse: parseWorkers,
+    common: true,
+  },
+  port: {
+    flags: "-p, --port PORT",
+    describe: "listen on PORT, or on the first free one of LOW:HIGH; 0 takes any",
+    defaultShown: "0",
+    parse: parsePorts,
+    common: true,
+  },
+  chunkSize: {
+    flags: "    --chunksize N",
+    describe: "events in a chunk",
+    defaultShown: "100000",
+    parse: atLeastOne,
+    common: true,
+  },
+  chunksMax: {
+    flags: "    --maxchunks N",
+    describe: "process N chunks of each dataset at most, to try an analysis out",
+    parse: atLeastOne,
+    common: true,
+  },
+  skipBadFiles: {
+    flags: "    --skip-bad-files",
+    describe: "leave files out that cannot be read, and list them in report.json",
+    common: true,
+  },
+  retries: {
+    flags: "    --retries N",
+    describe: "try a failed task N times again",
+    defaultShown: "5",
+    parse: atLeastNone,
+    group: "Tasks",
+  },
+  cores: {
+    flags: "    --cores N",
+    describe: "cores of a task",
+    parse: atLeastOne,
+    group: "Tasks",
+  },
+  memoryMb: {
+    flags: "    --memory SIZE",
+    describe: "memory of a task; a bare number is MB",
+    parse: parseSizeMb,
+    group: "Tasks",
+  },
+  diskMb: {
+    flags: "    --disk SIZE",
+    describe: "disk space of a task; a bare number is MB",
+    parse: parseSizeMb,
+    group: "Tasks",
+  },
+  gpus: {
+    flags: "    --gpus N",
+    describe: "GPUs of a task",
+    parse: atLeastNone,
+    group: "Tasks",
+  },
+} satisfies OptionRows;

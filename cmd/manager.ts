@@ -1,0 +1,65 @@
+/** `wqx manager ANALYSIS.yaml` */
+import { selfCommand } from "../io/self.ts";
+import { interrupts } from "../io/signals.ts";
+import { Analysis, type AnalysisEnd } from "../manager/analysis.ts";
+import { loadAnalysis } from "../manager/analysis_file.ts";
+import { overrideOptions } from "./analysis_options.ts";
+import { defineCommand, outputOptions } from "./cli.ts";
+import { version } from "./commands.ts";
+import { createProgress, progressMode } from "./progress.ts";
+import { outputMode, renderClosingTable, type Terminal } from "./render.ts";
+
+/** As a shell reports a program that Ctrl-C ended. */
+const interruptedExitCode = 130;
+
+export const command = defineCommand({
+  name: "manager",
+  purpose: "Run an analysis: hand its files out in chunks to workers, merge what they send back.",
+  usage: ["ANALYSIS.yaml [options]"],
+  examples: [
+    ["manager analysis.yaml", "run it on workers of this machine"],
+    ["manager analysis.yaml --maxchunks 2", "try it out on two chunks of each dataset"],
+    ["manager analysis.yaml --workers none --port 9123", "wait for workers from elsewhere"],
+  ],
+  arguments: { analysis: { name: "ANALYSIS.yaml", describe: "what to run; the README has one" } },
+  options: { ...overrideOptions, ...outputOptions },
+  async run({ options, arguments: { analysis }, terminal }) {
+    const spec = await loadAnalysis(analysis, options);
+    const mode = outputMode(options);
+    const { stdout, stderr } = terminal;
+    const stream = mode === "json" ? stdout : stderr;
+    const view = createProgress(progressMode(mode, stream), stream);
+    using signals = interrupts();
+    signals.stop.addEventListener("abort", () => {
+      view.note("Stopping: merging what is there. Press Ctrl-C again to end at once.");
+    });
+    let end: AnalysisEnd;
+    try {
+      const { stop, abort } = signals;
+      end = await Analysis.run(spec, { view, wqx: selfCommand(), version, stop, abort });
+    } catch (error) {
+      if (!signals.abort.aborted) throw error;
+      stderr.write("Interrupted; nothing was merged.\n");
+      return interruptedExitCode;
+    }
+    renderClosingTable(end.categories, mode, stdout);
+    if (mode === "json") stdout.write(JSON.stringify({ type: "end", ...end }) + "\n");
+    else tell(end, terminal, mode === "quiet");
+    if (end.stopped === null) return 0;
+    return end.stopped.kind === "interrupted" ? interruptedExitCode : 1;
+  },
+});
+
+/** What people need to know besides the table: what is missing, what went wrong, where it lies. */
+function tell(end: AnalysisEnd, { stdout, stderr }: Terminal, quiet: boolean): void {
+  const { red, yellow } = stderr.colors;
+  if (!quiet && end.outputs.length > 0) {
+    stdout.write(`\n${end.outputs.map((path) => `  ${path}\n`).join("")}`);
+  }
+  for (const { dataset, file, range, why } of end.leftOut) {
+    const what = range === null ? "" : `events [${range.start}, ${range.stop}) of `;
+    stderr.write(yellow(`Left out: ${what}"${file}" (dataset ${dataset}): ${why}`) + "\n");
+  }
+  if (end.partial) stderr.write(yellow("The result is partial.") + "\n");
+  if (end.stopped?.kind === "failed") stderr.write(red(end.stopped.message) + "\n");
+}

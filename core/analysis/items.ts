@@ -1,0 +1,201 @@
+/** What the tasks of an analysis are for, and the task that each becomes. */
+import { createHash } from "node:crypto";
+import type { TaskInput, TaskOutput, TaskSpec } from "../scheduler/tasks.ts";
+import type { Range } from "./chunks.ts";
+import {
+  type Job,
+  jobFileName,
+  outcomeFileName,
+  processorFileName,
+  resultFileName,
+} from "./job.ts";
+import type { AnalysisSpec, InputFile, ResourceRequest } from "./spec.ts";
+import type { TreeNode } from "./tree.ts";
+
+export type Category = "preprocessing" | "processing" | "accumulating";
+export const categories: readonly Category[] = ["preprocessing", "processing", "accumulating"];
+
+/** A partial result in the run folder. */
+export interface Part {
+  readonly path: string;
+  readonly events: number;
+}
+
+export type Item =
+  | { readonly kind: "preprocess"; readonly file: InputFile }
+  | {
+    readonly kind: "process";
+    readonly leaf: number;
+    readonly file: InputFile;
+    readonly uuid: string;
+    readonly range: Range;
+  }
+  | {
+    readonly kind: "accumulate";
+    readonly node: TreeNode;
+    readonly parts: readonly Part[];
+    readonly final: boolean;
+  };
+
+export const categoryOf: Record<Item["kind"], Category> = {
+  preprocess: "preprocessing",
+  process: "processing",
+  accumulate: "accumulating",
+};
+
+/** Later stages first: merging early keeps few partial results, processing ends what is begun. */
+const priorityOf: Record<Item["kind"], number> = { preprocess: 0, process: 0, accumulate: 1 };
+
+/** What turning items into tasks needs besides the items. */
+export interface TaskContext {
+  readonly spec: AnalysisSpec;
+  /** The bundled module, or `null` for a command processor. */
+  readonly processor: { readonly code: Uint8Array; readonly postprocess: boolean } | null;
+  /** Folder of partial results and outcomes; absolute. */
+  readonly partsFolder: string;
+  /** Runs the job of its sandbox, on any worker. */
+  readonly taskCommand: string;
+}
+
+/** One word that names the item in files and reports: `pre-3`, `p-17`, `accum-1-0`. */
+export function itemId(item: Item, serial: number): string {
+  switch (item.kind) {
+    case "preprocess":
+      return `pre-${serial}`;
+    case "process":
+      return `p-${item.leaf}`;
+    case "accumulate":
+      return `accum-${item.node.level}-${item.node.index}`;
+  }
+}
+
+/** As people are told of it. */
+export function describeItem(item: Item): string {
+  switch (item.kind) {
+    case "preprocess":
+      return `preprocessing "${item.file.file}" (dataset ${item.file.dataset})`;
+    case "process":
+      return `processing events [${item.range.start}, ${item.range.stop}) of ` +
+        `"${item.file.file}" (dataset ${item.file.dataset})`;
+    case "accumulate":
+      return `accumulating ${item.parts.length} partial results`;
+  }
+}
+
+export function taskOf(item: Item, id: string, context: TaskContext): TaskSpec {
+  const { spec, partsFolder } = context;
+  const outcome = { ...output(id, outcomeFileName, partsFolder), when: "always" } as const;
+  const result = { ...output(id, resultFileName, partsFolder), when: "success" } as const;
+  return {
+    command: context.taskCommand,
+    category: categoryOf[item.kind],
+    priority: priorityOf[item.kind],
+    request: requestOf(spec.resources),
+    inputs: inputsOf(item, id, context),
+    outputs: item.kind === "preprocess" ? [outcome] : [result, outcome],
+    env: [],
+    retriesMax: spec.retries,
+  };
+}
+
+/** Undeclared, a task of an analysis uses one core: its process computes in one thread. */
+function requestOf(declared: ResourceRequest): ResourceRequest {
+  return Object.values(declared).some((value) => value > 0) ? declared : { cores: 1 };
+}
+
+export function outcomePath(id: string, partsFolder: string): string {
+  return `${partsFolder}/${id}.${outcomeFileName}`;
+}
+
+export function resultPath(id: string, partsFolder: string): string {
+  return `${partsFolder}/${id}.${resultFileName}`;
+}
+
+function output(id: string, name: string, partsFolder: string): Omit<TaskOutput, "when"> {
+  return {
+    sandboxName: name,
+    cacheName: `out-${id}-${name}`,
+    path: `${partsFolder}/${id}.${name}`,
+  };
+}
+
+function inputsOf(item: Item, id: string, context: TaskContext): TaskInput[] {
+  const { spec, processor } = context;
+  const inputs: TaskInput[] = [jobInput(jobOf(item, context), id)];
+  if (item.kind !== "accumulate" && item.file.send) inputs.push(dataInput(item.file));
+  if (item.kind === "accumulate") {
+    item.parts.forEach((part, i) => inputs.push(fileInput(part.path, partName(i), id)));
+  }
+  if (processor !== null && (item.kind === "process" || isPostprocessed(item, context))) {
+    inputs.push(bufferInput(processor.code, processorFileName, shared));
+  }
+  if (item.kind === "process" && spec.processor.kind === "command") {
+    for (const path of spec.processor.inputs) inputs.push(fileInput(path, baseName(path), shared));
+  }
+  return inputs;
+}
+
+function isPostprocessed(item: Item, { processor }: TaskContext): boolean {
+  return item.kind === "accumulate" && item.final && processor !== null && processor.postprocess;
+}
+
+function jobOf(item: Item, context: TaskContext): Job {
+  const { spec } = context;
+  const module = { module: processorFileName };
+  switch (item.kind) {
+    case "preprocess": {
+      const { dataset, file, tree } = item.file;
+      return { kind: "preprocess", dataset, file, open: openName(item.file), tree };
+    }
+    case "process": {
+      const { dataset, file, tree } = item.file;
+      return {
+        kind: "process",
+        dataset,
+        file,
+        open: openName(item.file),
+        tree,
+        uuid: item.uuid,
+        ...item.range,
+        metadata: spec.datasets.get(dataset) ?? {},
+        processor: spec.processor.kind === "module" ? module : { command: spec.processor.command },
+      };
+    }
+    case "accumulate": {
+      const parts = item.parts.map((_, i) => partName(i));
+      return isPostprocessed(item, context)
+        ? { kind: "accumulate", parts, postprocess: module }
+        : { kind: "accumulate", parts };
+    }
+  }
+}
+
+const partName = (i: number) => `part-${i}.acc`;
+const openName = (file: InputFile) => file.send ? `data/${baseName(file.source)}` : file.source;
+const baseName = (path: string) => path.slice(path.lastIndexOf("/") + 1);
+const md5 = (data: string | Uint8Array) => createHash("md5").update(data).digest("hex");
+
+function jobInput(job: Job, id: string): TaskInput {
+  const bytes = new TextEncoder().encode(JSON.stringify(job));
+  return bufferInput(bytes, jobFileName, id);
+}
+
+function dataInput(file: InputFile): TaskInput {
+  return fileInput(file.source, openName(file), shared);
+}
+
+/** Owner of inputs that stay in the cache for all tasks; the others belong to one item. */
+const shared = "0";
+
+/** Names a cached file by its path, as Work Queue does: nobody may change it during the run. */
+function fileInput(path: string, sandboxName: string, owner: string): TaskInput {
+  const plain = baseName(path).replaceAll(/[^A-Za-z0-9._-]/g, "_").slice(-60);
+  const cacheName = `file-${owner}-${md5(path)}-${plain}`;
+  return { source: { kind: "file", path }, cacheName, sandboxName, cache: owner === shared };
+}
+
+function bufferInput(bytes: Uint8Array, sandboxName: string, owner: string): TaskInput {
+  const cacheName = `buffer-${owner}-${md5(bytes)}-${sandboxName}`;
+  const source = { kind: "buffer", bytes, mode: 0o644 } as const;
+  return { source, cacheName, sandboxName, cache: owner === shared };
+}

@@ -1,0 +1,54 @@
+/** An analysis after its YAML, the command line and the file system were checked: nothing to doubt. */
+
+/** One input file of one dataset. */
+export interface InputFile {
+  readonly dataset: string;
+  /** As the analysis names it; what people are shown. */
+  readonly file: string;
+  /** A URL, or an absolute path. */
+  readonly source: string;
+  /** True: sent to workers and cached there. False: read in place (URLs, shared file systems). */
+  readonly send: boolean;
+  readonly tree: string;
+}
+
+/** What a user asked for a task; undeclared ones are allocated in proportion. */
+export interface ResourceRequest {
+  readonly cores?: number;
+  readonly memoryMb?: number;
+  readonly diskMb?: number;
+  readonly gpus?: number;
+}
+
+/** Workers that the manager starts on its own machine and stops again. */
+export interface LocalWorkers {
+  readonly count: number;
+  readonly cores?: number;
+  readonly memoryMb?: number;
+  readonly diskMb?: number;
+}
+
+export interface AnalysisSpec {
+  readonly name: string;
+  /** In the order of the YAML; chunks, results and reports keep it. */
+  readonly files: readonly InputFile[];
+  /** Metadata by dataset, in the order of the YAML. */
+  readonly datasets: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
+  readonly processor:
+    | { readonly kind: "module"; readonly path: string }
+    | { readonly kind: "command"; readonly command: string; readonly inputs: readonly string[] };
+  /** Events per chunk; files are cut evenly, as coffea cuts them. */
+  readonly chunkSize: number;
+  /** At most this many chunks per dataset. */
+  readonly chunksMax: number | null;
+  readonly resources: ResourceRequest;
+  /** `null`: wait for workers from elsewhere. */
+  readonly workers: LocalWorkers | null;
+  /** Listen on the first free port of the range; 0 to 0 lets the system choose. */
+  readonly port: { readonly low: number; readonly high: number };
+  /** Absolute path of the run folder. */
+  readonly output: string;
+  /** How often a failed task is tried again. */
+  readonly retries: number;
+  readonly skipBadFiles: boolean;
+}

@@ -1,0 +1,143 @@
+/**
+ * The messages of Work Queue's wire protocol, one union per direction, in the words of the wire.
+ *
+ * What each protocol number added (for those that still meet us):
+ *   9   names in lines are %-encoded; directories as `dir … end` blocks
+ *   10  coprocesses
+ *   11  `puturl`, `putcmd`, `cache-update`, `cache-invalid`; a failed stage-in is a result
+ * wqx adds nothing that a peer must understand. It says more in `info` lines, whose unknown keys
+ * every peer ignores: `wqx` in the greeting, `wqx-measured` before a result.
+ */
+
+/** The protocol that wqx speaks when nothing else is known of the peer. */
+export const protocolVersion = 11;
+
+/** Longest line without its end, sent or accepted: cctools peers read into 4096 bytes. */
+export const lineBytesMax = 4095;
+
+/** Largest task block (command, environment and names) that is accepted, to bound memory. */
+export const blockBytesMax = 16 * 1024 ** 2;
+
+/** Result codes of Work Queue, with the numbers of its wire and API. */
+export const resultCode = {
+  success: 0,
+  inputMissing: 1,
+  outputMissing: 2,
+  stdoutMissing: 4,
+  signal: 8,
+  resourceExhaustion: 16,
+  endTime: 24,
+  unknown: 32,
+  forsaken: 40,
+  maxRetries: 48,
+  maxWallTime: 56,
+  diskFull: 64,
+  monitorError: 72,
+  outputTransferError: 80,
+} as const;
+
+export type ResultCode = (typeof resultCode)[keyof typeof resultCode];
+
+/** Files of a task as a task block names them; flags as in Work Queue (1: keep in the cache). */
+export interface TaskFile {
+  readonly cacheName: string;
+  readonly sandboxName: string;
+  readonly flags: number;
+}
+
+export const fileFlag = { none: 0, cache: 1 } as const;
+
+/** One task as it travels: everything between `task` and `end`. */
+export interface TaskBlock {
+  readonly type: "task";
+  readonly taskId: number;
+  readonly command: string;
+  readonly category: string;
+  readonly cores: number;
+  readonly gpus: number;
+  readonly memoryMb: number;
+  readonly diskMb: number;
+  /** `NAME=value` each. */
+  readonly env: readonly string[];
+  readonly inputs: readonly TaskFile[];
+  readonly outputs: readonly TaskFile[];
+}
+
+/** A message that announces a payload of `length` bytes, which follows as {@link Payload} pieces. */
+type WithPayload = { readonly length: number };
+
+export type ToWorker =
+  | ({ readonly type: "put"; readonly cacheName: string; readonly mode: number } & WithPayload)
+  | TaskBlock
+  | { readonly type: "send_results" }
+  | { readonly type: "get"; readonly cacheName: string }
+  | { readonly type: "kill"; readonly taskId: number }
+  | { readonly type: "unlink"; readonly cacheName: string }
+  | { readonly type: "check" }
+  | { readonly type: "release" }
+  | { readonly type: "exit" }
+  | { readonly type: "auth" };
+
+export type ToManager =
+  | {
+    readonly type: "workqueue";
+    readonly protocol: number;
+    readonly hostname: string;
+    readonly os: string;
+    readonly arch: string;
+    readonly version: string;
+  }
+  | { readonly type: "info"; readonly key: string; readonly value: string }
+  | { readonly type: "feature"; readonly name: string }
+  | {
+    readonly type: "resource";
+    readonly name: string;
+    readonly total: number;
+    readonly smallest: number;
+    readonly largest: number;
+  }
+  | { readonly type: "resource tag"; readonly tag: number }
+  | { readonly type: "alive" }
+  | { readonly type: "name" }
+  | { readonly type: "available_results" }
+  | (
+    & {
+      readonly type: "result";
+      readonly status: number;
+      readonly exitCode: number;
+      readonly wallUs: number;
+      readonly taskId: number;
+    }
+    & WithPayload
+  )
+  | ({ readonly type: "file"; readonly path: string } & WithPayload)
+  | { readonly type: "missing"; readonly path: string; readonly errno: number }
+  | { readonly type: "end" };
+
+/** A piece of the payload announced before; `last` closes it, also when it is empty. */
+export interface Payload {
+  readonly type: "payload";
+  readonly bytes: Uint8Array;
+  readonly last: boolean;
+}
+
+/** What a worker measured of a task: the value of the `wqx-measured` info line. */
+export interface Measured {
+  readonly cpuUserMs: number;
+  readonly cpuSystemMs: number;
+  readonly memoryPeakMb: number;
+}
+
+export function measuredInfo(taskId: number, m: Measured): ToManager {
+  const value = `${taskId} ${m.cpuUserMs.toFixed(3)} ${m.cpuSystemMs.toFixed(3)} ` +
+    m.memoryPeakMb.toFixed(3);
+  return { type: "info", key: "wqx-measured", value };
+}
+
+/** The inverse of {@link measuredInfo}; `null` for what does not parse, as for any unknown info. */
+export function parseMeasured(value: string): { taskId: number; measured: Measured } | null {
+  const fields = value.split(" ").map(Number);
+  if (fields.length < 4 || !fields.every((n) => Number.isFinite(n) && n >= 0)) return null;
+  const [taskId, cpuUserMs, cpuSystemMs, memoryPeakMb] = fields as [number, number, number, number];
+  return { taskId, measured: { cpuUserMs, cpuSystemMs, memoryPeakMb } };
+}

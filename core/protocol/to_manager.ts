@@ -1,0 +1,114 @@
+/** Worker → manager: lines to messages and back. */
+import { unreachable } from "../errors.ts";
+import type { Grammar, Parsed } from "./decoder.ts";
+import { Fields } from "./fields.ts";
+import type { ToManager } from "./messages.ts";
+import { decodeName, encodeName } from "./names.ts";
+
+const utf8 = new TextEncoder();
+
+export class ToManagerGrammar implements Grammar<ToManager> {
+  line(text: string): Parsed<ToManager> {
+    const message = parse(new Fields(text));
+    return "length" in message
+      ? { kind: "message", message, payloadBytes: message.length }
+      : { kind: "message", message };
+  }
+
+  blob(): void {
+    throw new Error("No message to a manager has a part of its own");
+  }
+}
+
+function parse(fields: Fields): ToManager {
+  switch (fields.keyword) {
+    case "workqueue":
+      return {
+        type: "workqueue",
+        protocol: fields.integer(0),
+        hostname: fields.word(1),
+        os: fields.word(2),
+        arch: fields.word(3),
+        version: fields.word(4),
+      };
+    case "info":
+      return { type: "info", key: fields.word(0), value: fields.rest(1) };
+    case "feature":
+      return { type: "feature", name: decodeName(fields.word(0)) };
+    case "resource":
+      if (fields.word(0) === "tag") return { type: "resource tag", tag: fields.integer(1) };
+      return {
+        type: "resource",
+        name: fields.word(0),
+        total: fields.number(1),
+        smallest: fields.number(2),
+        largest: fields.number(3),
+      };
+    case "alive":
+    case "name":
+    case "available_results":
+    case "end":
+      return { type: fields.keyword };
+    case "result":
+      return {
+        type: "result",
+        status: fields.integer(0),
+        exitCode: fields.integer(1),
+        length: fields.bytes(2),
+        wallUs: fields.integer(3),
+        taskId: fields.integer(4),
+      };
+    case "file": {
+      const { path, number } = pathAndNumber(fields);
+      if (number < 0) throw fields.bad("a length cannot be negative");
+      return { type: "file", path, length: number };
+    }
+    case "missing": {
+      const { path, number } = pathAndNumber(fields);
+      return { type: "missing", path, errno: number };
+    }
+    default:
+      throw fields.bad("not a message of a worker");
+  }
+}
+
+/** `file` and `missing` carry a raw path, which may hold spaces, before their number. */
+function pathAndNumber(fields: Fields): { path: string; number: number } {
+  const match = /^(.+) (-?\d{1,15})$/.exec(fields.rest(0));
+  if (match === null) throw fields.bad("expected a path and a number");
+  return { path: match[1]!, number: Number(match[2]) };
+}
+
+/** The bytes of a message, without its payload. */
+export function encodeToManager(message: ToManager): Uint8Array {
+  return utf8.encode(`${text(message)}\n`);
+}
+
+function text(m: ToManager): string {
+  switch (m.type) {
+    case "workqueue":
+      return `workqueue ${m.protocol} ${m.hostname} ${m.os} ${m.arch} ${m.version}`;
+    case "info":
+      return `info ${m.key} ${m.value}`;
+    case "feature":
+      return `feature ${encodeName(m.name)}`;
+    case "resource": // whole numbers only: released managers drop a worker that sends a fraction
+      return `resource ${m.name} ${Math.floor(m.total)} ${Math.floor(m.smallest)} ` +
+        `${Math.floor(m.largest)}`;
+    case "resource tag":
+      return `resource tag ${m.tag}`;
+    case "alive":
+    case "name":
+    case "available_results":
+    case "end":
+      return m.type;
+    case "result":
+      return `result ${m.status} ${m.exitCode} ${m.length} ${m.wallUs} ${m.taskId}`;
+    case "file":
+      return `file ${m.path} ${m.length}`;
+    case "missing":
+      return `missing ${m.path} ${m.errno}`;
+    default:
+      return unreachable(m);
+  }
+}

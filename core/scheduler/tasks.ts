@@ -1,0 +1,149 @@
+/** Tasks of a manager: what was submitted, in which phase it is, how its attempts went. */
+import type { ResourceRequest } from "../analysis/spec.ts";
+import type { TaskId, WorkerId } from "../ids.ts";
+import { type Measured, type ResultCode, resultCode } from "../protocol/messages.ts";
+import type { Resources } from "../resources.ts";
+
+/** Where the bytes of an input come from, on the manager's side. */
+export type Source =
+  | { readonly kind: "file"; readonly path: string }
+  | { readonly kind: "buffer"; readonly bytes: Uint8Array; readonly mode: number };
+
+export interface TaskInput {
+  readonly source: Source;
+  /** Plain characters `[A-Za-z0-9._-]` only: then every rule of the wire leaves it as it is. */
+  readonly cacheName: string;
+  readonly sandboxName: string;
+  /** Keep it on the worker for other tasks that name the same `cacheName`. */
+  readonly cache: boolean;
+}
+
+export interface TaskOutput {
+  readonly sandboxName: string;
+  readonly cacheName: string;
+  /** Local path that receives it. */
+  readonly path: string;
+  /** `success`: fetched only after exit code 0, and missing it is then a failure. */
+  readonly when: "success" | "always";
+}
+
+export interface TaskSpec {
+  readonly command: string;
+  /** A single word. */
+  readonly category: string;
+  /** Higher goes first. */
+  readonly priority: number;
+  readonly request: ResourceRequest;
+  readonly inputs: readonly TaskInput[];
+  readonly outputs: readonly TaskOutput[];
+  /** `NAME=value` each. */
+  readonly env: readonly string[];
+  /** How often a failed attempt is tried again; lost workers are counted apart. */
+  readonly retriesMax: number;
+}
+
+/** One try of a task on one worker. */
+export interface Attempt {
+  readonly worker: WorkerId;
+  readonly host: string;
+  readonly startedMs: number;
+  readonly endedMs: number;
+  readonly box: Resources;
+  readonly ending:
+    | { readonly kind: "success" }
+    /** It ran, or could not be staged; `why` says it in words. */
+    | { readonly kind: "failure"; readonly code: ResultCode; readonly why: string }
+    /** The worker went away. */
+    | { readonly kind: "lost"; readonly why: string }
+    | { readonly kind: "canceled" };
+  /** Exit code or signal; `null` if the command did not run to its end. */
+  readonly exitCode: number | null;
+  /** Of the command; 0 if it did not run to its end. */
+  readonly wallMs: number;
+  /** `null` where the worker does not say. */
+  readonly measured: Measured | null;
+  /** What it printed, cut to what the manager keeps. */
+  readonly printed: Uint8Array;
+}
+
+/** How a task as a whole ended; the story is in its attempts. */
+export type TaskEnd =
+  | { readonly kind: "success" }
+  | { readonly kind: "failure"; readonly code: ResultCode; readonly why: string }
+  | { readonly kind: "canceled" };
+
+export type Phase =
+  | { readonly name: "waiting" }
+  | {
+    readonly name: "running";
+    readonly worker: WorkerId;
+    readonly box: Resources;
+    readonly sinceMs: number;
+  }
+  /** The command ended; its outputs are under way to us. */
+  | {
+    readonly name: "retrieving";
+    readonly worker: WorkerId;
+    readonly box: Resources;
+    readonly sinceMs: number;
+    readonly report: Report;
+  }
+  | { readonly name: "done"; readonly end: TaskEnd };
+
+/** What a worker reported of an attempt, completed while its outputs arrive. */
+export interface Report {
+  readonly status: number;
+  readonly exitCode: number;
+  readonly wallMs: number;
+  readonly measured: Measured | null;
+  printed: Uint8Array;
+  /** Answers still to come, the captured output included. */
+  owed: number;
+  /** First thing that went wrong while retrieving. */
+  trouble: { readonly code: ResultCode; readonly why: string } | null;
+}
+
+export interface Task {
+  readonly id: TaskId;
+  readonly spec: TaskSpec;
+  phase: Phase;
+  readonly attempts: Attempt[];
+}
+
+/** Legal transitions; every change of phase goes through `Scheduler` and is checked against it. */
+export const nextPhases: Record<Phase["name"], readonly Phase["name"][]> = {
+  waiting: ["running", "done"],
+  running: ["waiting", "retrieving", "done"],
+  retrieving: ["waiting", "done"],
+  done: [],
+};
+
+/** Workers on which the task itself failed; it is tried elsewhere while there is an elsewhere. */
+export function failedOn(task: Task): ReadonlySet<WorkerId> {
+  return new Set(
+    task.attempts.filter((a) => a.ending.kind === "failure").map((a) => a.worker),
+  );
+}
+
+/** What the last attempt, which did not succeed, means for the task: `null` is "once more". */
+export function verdict(
+  task: Task,
+  last: Attempt,
+  limits: { readonly lossesMax: number },
+): TaskEnd | null {
+  const count = (kind: Attempt["ending"]["kind"]) =>
+    task.attempts.filter((attempt) => attempt.ending.kind === kind).length;
+  switch (last.ending.kind) {
+    case "failure":
+      return count("failure") <= task.spec.retriesMax ? null : last.ending;
+    case "lost": {
+      const losses = count("lost");
+      if (losses <= limits.lossesMax) return null;
+      const why = `its worker went away ${losses} times, at last because ${last.ending.why}`;
+      return { kind: "failure", code: resultCode.maxRetries, why };
+    }
+    case "success":
+    case "canceled":
+      return last.ending;
+  }
+}

@@ -1,0 +1,50 @@
+/** Why an attempt failed, as a sentence goes on after "the task failed: ". */
+import type { Report } from "./tasks.ts";
+import { type ResultCode, resultCode } from "../protocol/messages.ts";
+
+/** `null` for a command that ran and ended with exit code 0. */
+export function describeFailure(
+  { status, exitCode, printed }: Pick<Report, "status" | "exitCode" | "printed">,
+): { readonly code: ResultCode; readonly why: string } | null {
+  switch (status) {
+    case resultCode.success:
+      return exitCode === 0 ? null : { code: resultCode.success, why: describeExit(exitCode) };
+    case resultCode.inputMissing:
+      return { code: resultCode.inputMissing, why: describeStaging(printed) };
+    case resultCode.resourceExhaustion:
+      return { code: resultCode.resourceExhaustion, why: "it outgrew its allocation" };
+    case resultCode.endTime:
+      return { code: resultCode.endTime, why: "its end time passed" };
+    case resultCode.maxWallTime:
+      return { code: resultCode.maxWallTime, why: "it ran longer than its wall time" };
+    case resultCode.diskFull:
+      return { code: resultCode.diskFull, why: "its disk allocation filled up" };
+    default:
+      return { code: resultCode.unknown, why: `the worker reported status ${status}` };
+  }
+}
+
+/** A wqx worker says why in place of what the command, which never ran, would have printed. */
+function describeStaging(printed: Uint8Array): string {
+  const words = new TextDecoder().decode(printed.subarray(0, 500)).trim();
+  return "the worker could not stage its inputs" + (words === "" ? "" : `: ${words}`);
+}
+
+/** Workers report a signal as if it were an exit code, so small numbers may be either. */
+function describeExit(exitCode: number): string {
+  const signal = signalNames[exitCode];
+  if (signal !== undefined) return `it ended with exit code ${exitCode} (or signal ${signal})`;
+  if (exitCode === 127) return "it ended with exit code 127: command not found";
+  if (exitCode === 126) return "it ended with exit code 126: command not executable";
+  return `it ended with exit code ${exitCode}`;
+}
+
+const signalNames: Record<number, string> = {
+  4: "SIGILL",
+  6: "SIGABRT",
+  7: "SIGBUS",
+  8: "SIGFPE",
+  9: "SIGKILL",
+  11: "SIGSEGV",
+  15: "SIGTERM",
+};

@@ -1,0 +1,86 @@
+/**
+ * What is to go out on one link, in order. Bytes that wait together leave in one write; a file is
+ * read only as fast as the peer takes it.
+ */
+import { concat } from "../core/bytes.ts";
+import type { Link } from "./link.ts";
+
+export type Write = (bytes: Uint8Array) => Promise<void>;
+
+/** Bytes, or something that writes its own. */
+export type Outgoing = Uint8Array | ((write: Write) => Promise<void>);
+
+/** Waiting small messages are joined up to this size; bytes. */
+const joinBytesMax = 64 * 1024;
+
+export class Outbox {
+  #waiting: Outgoing[] = [];
+  #pumping: Promise<void> | null = null;
+  #broken = false;
+
+  /**
+   * @param moved called after each write
+   * @param broke called once, with the reason, when the link can take no more
+   */
+  constructor(
+    private readonly link: Link,
+    private readonly moved: () => void,
+    private readonly broke: (error: unknown) => void,
+  ) {}
+
+  push(outgoing: Outgoing): void {
+    if (this.#broken) return;
+    this.#waiting.push(outgoing);
+    this.#pumping ??= this.#pump();
+  }
+
+  /** Resolves when everything pushed so far has left, or the link broke. */
+  async drained(): Promise<void> {
+    await this.#pumping;
+  }
+
+  async #pump(): Promise<void> {
+    // Let the turn that pushed finish first, so that its messages leave in one write.
+    await Promise.resolve();
+    try {
+      while (this.#waiting.length > 0) {
+        const batch = this.#waiting;
+        this.#waiting = [];
+        await this.#send(batch);
+      }
+    } catch (error) {
+      this.#broken = true;
+      this.#waiting = [];
+      this.broke(error);
+    } finally {
+      this.#pumping = null;
+    }
+  }
+
+  async #send(batch: readonly Outgoing[]): Promise<void> {
+    const write: Write = async (bytes) => {
+      await this.link.write(bytes);
+      this.moved();
+    };
+    let joined: Uint8Array[] = [];
+    let size = 0;
+    const flush = async () => {
+      if (size === 0) return;
+      const bytes = joined.length === 1 ? joined[0]! : concat(joined);
+      joined = [];
+      size = 0;
+      await write(bytes);
+    };
+    for (const outgoing of batch) {
+      if (typeof outgoing === "function") {
+        await flush();
+        await outgoing(write);
+        continue;
+      }
+      if (size + outgoing.length > joinBytesMax) await flush();
+      joined.push(outgoing);
+      size += outgoing.length;
+    }
+    await flush();
+  }
+}

@@ -1,0 +1,293 @@
+/**
+ * One analysis from start to end: the run's course (core) joined to a manager that drives workers,
+ * and to the run folder that keeps what comes of it.
+ */
+import { type Accumulator, decode } from "../core/accumulator.ts";
+import {
+  describeItem,
+  type Item,
+  itemId,
+  outcomePath,
+  type Part,
+  resultPath,
+  type TaskContext,
+  taskOf,
+} from "../core/analysis/items.ts";
+import type { Outcome } from "../core/analysis/job.ts";
+import type { CategorySummary, Progress } from "../core/analysis/progress.ts";
+import { RunReport } from "../core/analysis/report.ts";
+import { AnalysisRun, type Stopped } from "../core/analysis/run.ts";
+import type { AnalysisSpec } from "../core/analysis/spec.ts";
+import { messageOf } from "../core/errors.ts";
+import type { TaskId } from "../core/ids.ts";
+import type { Attempt, Task, TaskEnd } from "../core/scheduler/tasks.ts";
+import { removeIfThere } from "../io/files.ts";
+import { bundleProcessor } from "./bundle.ts";
+import { LocalWorkers } from "./local_workers.ts";
+import { writeOutputs } from "./outputs.ts";
+import { RunFolder } from "./run_folder.ts";
+import { Manager } from "./server.ts";
+
+/** How often the view is told of the state. */
+const viewEveryMs = 100;
+
+/** Tasks are made ready for so many per core, and at least so many, ahead of being dispatched. */
+const waitingPerCore = 4;
+const waitingMin = 32;
+
+/**
+ * Every worker has its own wqx and names it in `WQX`; where there is none, the shell says so.
+ * `exec`: no shell needs to wait for it.
+ */
+const taskCommand = 'exec "${WQX:?this worker is not a wqx worker}" task';
+
+/** Who watches the run. */
+export interface AnalysisView {
+  update(progress: Progress): void;
+  note(line: string): void;
+  finish(progress: Progress): void;
+}
+
+export interface AnalysisOptions {
+  readonly view: AnalysisView;
+  /** Command line that starts this same wqx. */
+  readonly wqx: readonly string[];
+  readonly version: string;
+  /** Address to listen on; all interfaces by default. */
+  readonly hostname?: string;
+  /** Stops submitting and merges what is there. */
+  readonly stop: AbortSignal;
+  /** Ends at once: {@link Analysis.run} rejects with the reason when all is cleaned up. */
+  readonly abort: AbortSignal;
+}
+
+/** A finished run, as the command line tells of it. */
+export interface AnalysisEnd {
+  readonly stopped: Stopped | null;
+  /** Not all events are in the result. */
+  readonly partial: boolean;
+  readonly categories: readonly CategorySummary[];
+  readonly outputs: readonly string[];
+  readonly leftOut: AnalysisRun["leftOut"];
+}
+
+export class Analysis {
+  readonly #run: AnalysisRun;
+  readonly #report: RunReport;
+  readonly #startedAt = new Date();
+  readonly #startedMs = performance.now();
+  readonly #items = new Map<TaskId, { readonly id: string; readonly item: Item }>();
+  readonly #finished = Promise.withResolvers<void>();
+  #processingSinceMs: number | null = null;
+  #serial = 0;
+  readonly #workersSeen = new Map<string, string>();
+
+  private constructor(
+    private readonly spec: AnalysisSpec,
+    private readonly options: AnalysisOptions,
+    private readonly folder: RunFolder,
+    private readonly context: TaskContext,
+  ) {
+    this.#run = new AnalysisRun(spec, context.processor?.postprocess ?? false);
+    this.#report = new RunReport(this.#startedMs);
+  }
+
+  /** Throws UsageError before anything has started, RunError when it cannot go on. */
+  static async run(spec: AnalysisSpec, options: AnalysisOptions): Promise<AnalysisEnd> {
+    const { processor } = spec;
+    const bundle = processor.kind === "module"
+      ? await bundleProcessor(processor.path, options.wqx)
+      : null;
+    await using folder = await RunFolder.open(spec.output);
+    const partsFolder = folder.partsPath;
+    const context = { spec, processor: bundle, partsFolder, taskCommand };
+    const analysis = new Analysis(spec, options, folder, context);
+    return await analysis.#drive();
+  }
+
+  async #drive(): Promise<AnalysisEnd> {
+    const { spec, options } = this;
+    await using manager = Manager.listen({
+      name: spec.name,
+      port: spec.port,
+      ...(options.hostname !== undefined && { hostname: options.hostname }),
+    }, {
+      attemptEnded: (id, attempt, again) => this.#attemptEnded(id, attempt, again),
+      returned: (task, end) => this.#returned(manager, task, end),
+      workerJoined: ({ id, greeting, address, total }) => {
+        this.#workersSeen.set(id, greeting?.hostname ?? address);
+        options.view.note(`Worker ${id} joined from ${address} with ${total.cores} cores`);
+      },
+      workerLeft: ({ id, greeting }, why) => {
+        if (greeting !== null && this.#run.end === null) {
+          options.view.note(`Worker ${id} left: ${why}`);
+        } else if (greeting === null) options.view.note(`A connection was refused: ${why}`);
+      },
+    });
+    const { workers } = spec;
+    options.view.note(
+      workers === null
+        ? `Listening on port ${manager.port}. Start a worker: wqx worker HOST ${manager.port}`
+        : `Listening on port ${manager.port}, with ${workers.count} local worker(s)`,
+    );
+    await using local = workers === null ? null : new LocalWorkers({
+      wanted: workers,
+      port: manager.port,
+      wqx: options.wqx,
+      note: (line) => options.view.note(line),
+    });
+    const stop = () => this.#stop(manager, { kind: "interrupted" });
+    const abort = () => this.#finished.reject(options.abort.reason);
+    options.stop.addEventListener("abort", stop);
+    options.abort.addEventListener("abort", abort);
+    const showing = setInterval(() => options.view.update(this.#progress(manager)), viewEveryMs);
+    try {
+      this.#submitMore(manager);
+      await Promise.race([this.#finished.promise, ...(local === null ? [] : [local.failed])]);
+    } finally {
+      clearInterval(showing);
+      options.stop.removeEventListener("abort", stop);
+      options.abort.removeEventListener("abort", abort);
+    }
+    const end = await this.#conclude();
+    options.view.finish(this.#progress(manager));
+    return end;
+  }
+
+  #submitMore(manager: Manager): void {
+    let cores = 0;
+    for (const worker of manager.workers) cores += worker.total.cores;
+    const ahead = Math.max(waitingMin, waitingPerCore * cores);
+    while (manager.counts.waiting < ahead) {
+      const item = this.#run.next();
+      if (item === null) break;
+      const id = itemId(item, this.#serial++);
+      const taskId = manager.submit(taskOf(item, id, this.context));
+      this.#items.set(taskId, { id, item });
+    }
+    if (this.#run.end !== null) this.#finished.resolve();
+  }
+
+  #stop(manager: Manager, why: Stopped): void {
+    this.#run.stop(why);
+    this.#cancelUseless(manager);
+    this.#submitMore(manager);
+  }
+
+  #cancelUseless(manager: Manager): void {
+    for (const [taskId, { item }] of [...this.#items]) {
+      if (item.kind !== "accumulate") manager.cancel(taskId);
+    }
+  }
+
+  #attemptEnded(taskId: TaskId, attempt: Attempt, again: boolean): void {
+    const entry = this.#items.get(taskId);
+    if (entry === undefined || !again || attempt.ending.kind !== "failure") return;
+    const { why } = attempt.ending;
+    void this.#outcomeOf(entry.id).then((outcome) => {
+      const said = outcome !== null && !outcome.ok ? outcome.error.message.split("\n")[0] : why;
+      this.options.view.note(
+        `Failed ${describeItem(entry.item)} on host ${attempt.host}; trying again: ${said}`,
+      );
+    });
+  }
+
+  #returned(manager: Manager, task: Task, end: TaskEnd): void {
+    this.#ended(manager, task, end).catch((error) => this.#finished.reject(error));
+  }
+
+  async #ended(manager: Manager, task: Task, end: TaskEnd): Promise<void> {
+    const { id, item } = this.#items.get(task.id)!;
+    this.#items.delete(task.id);
+    const outcome = end.kind === "canceled" ? null : await this.#outcomeOf(id);
+    await removeIfThere(outcomePath(id, this.folder.partsPath));
+    this.#report.add(id, item, end, task.attempts);
+    const last = task.attempts.at(-1);
+    const stoppedBefore = this.#run.stopped !== null;
+    const used = this.#run.ended({
+      item,
+      end,
+      outcome,
+      resultPath: resultPath(id, this.folder.partsPath),
+      host: last?.host ?? null,
+      exitCode: last?.exitCode ?? null,
+      attempts: task.attempts.length,
+      printed: new TextDecoder().decode(last?.printed),
+    });
+    if (this.#run.stopped !== null && !stoppedBefore) this.#cancelUseless(manager);
+    this.#submitMore(manager);
+    for (const part of used) await removeIfThere(part.path);
+  }
+
+  async #outcomeOf(id: string): Promise<Outcome | null> {
+    try {
+      return JSON.parse(await Deno.readTextFile(outcomePath(id, this.folder.partsPath)));
+    } catch {
+      return null; // the attempt died before it could say anything
+    }
+  }
+
+  async #conclude(): Promise<AnalysisEnd> {
+    const { result, stopped } = this.#run.end!;
+    const { eventsTotal } = this.#run.counts;
+    const events = result?.events ?? 0;
+    const partial = stopped !== null || this.#run.leftOut.length > 0 || events < (eventsTotal ?? 0);
+    const categories = this.#report.summary();
+    const outputs = await writeOutputs(this.folder, {
+      spec: this.spec,
+      version: this.options.version,
+      startedAt: this.#startedAt,
+      elapsedMs: performance.now() - this.#startedMs,
+      result: result === null ? null : await this.#read(result),
+      events: { processed: events, total: eventsTotal },
+      partial,
+      stopped,
+      leftOut: this.#run.leftOut,
+      seen: this.#run.seen,
+      categories,
+      tasks: this.#report.tasks,
+      workers: [...this.#workersSeen].map(([id, host]) => ({ id, host })),
+    });
+    return { stopped, partial, categories, outputs, leftOut: this.#run.leftOut };
+  }
+
+  async #read(part: Part): Promise<Accumulator> {
+    return decode(await Deno.readFile(part.path));
+  }
+
+  #progress(manager: Manager): Progress {
+    const counts = this.#run.counts;
+    const tasks = manager.counts;
+    const nowMs = performance.now();
+    if (counts.phase === "processing") this.#processingSinceMs ??= nowMs;
+    const sinceMs = this.#processingSinceMs;
+    const eventsPerSecond = sinceMs === null || nowMs === sinceMs
+      ? 0
+      : counts.eventsProcessed / (nowMs - sinceMs) * 1000;
+    const eventsLeft = (counts.eventsTotal ?? 0) - counts.eventsProcessed;
+    return {
+      phase: this.#phase(),
+      preprocessed: { done: counts.preprocessed, total: this.spec.files.length },
+      submitted: { done: counts.eventsSubmitted, total: counts.eventsTotal },
+      processed: { done: counts.eventsProcessed, total: counts.eventsTotal },
+      accumulated: { done: counts.merged, total: counts.mergesTotal },
+      tasks: {
+        waiting: tasks.waiting,
+        running: tasks.running,
+        done: tasks.done,
+        failed: tasks.failedAttempts,
+      },
+      workers: tasks.workers,
+      elapsedMs: nowMs - this.#startedMs,
+      eventsPerSecond,
+      leftMs: eventsPerSecond > 0 ? eventsLeft / eventsPerSecond * 1000 : null,
+    };
+  }
+
+  #phase(): Progress["phase"] {
+    const { phase, eventsProcessed, eventsTotal } = this.#run.counts;
+    if (phase === "done") return "done";
+    if (this.#run.stopped !== null) return "stopping";
+    return phase === "processing" && eventsProcessed === eventsTotal ? "accumulating" : phase;
+  }
+}

@@ -1,0 +1,98 @@
+/** What a run leaves in its folder. */
+import { type Accumulator, toJson } from "../core/accumulator.ts";
+import type { CategorySummary } from "../core/analysis/progress.ts";
+import type { ReportedTask } from "../core/analysis/report.ts";
+import type { AnalysisRun, LeftOut, Stopped } from "../core/analysis/run.ts";
+import type { AnalysisSpec } from "../core/analysis/spec.ts";
+import { Hist, isHist } from "../core/histogram/hist.ts";
+import { renderSvg } from "../io/svg.ts";
+import { reportName, resultName, type RunFolder } from "./run_folder.ts";
+
+export interface RunOutputs {
+  readonly spec: AnalysisSpec;
+  readonly version: string;
+  readonly startedAt: Date;
+  readonly elapsedMs: number;
+  readonly result: Accumulator | null;
+  readonly events: { readonly processed: number; readonly total: number | null };
+  readonly partial: boolean;
+  readonly stopped: Stopped | null;
+  readonly leftOut: readonly LeftOut[];
+  readonly seen: AnalysisRun["seen"];
+  readonly categories: readonly CategorySummary[];
+  readonly tasks: readonly ReportedTask[];
+  readonly workers: readonly { readonly id: string; readonly host: string }[];
+}
+
+/** Writes result, pictures and report; returns their paths, the result first. */
+export async function writeOutputs(folder: RunFolder, run: RunOutputs): Promise<string[]> {
+  const names: string[] = [];
+  const write = async (name: string, text: string) => {
+    await folder.write(name, text);
+    names.push(name);
+  };
+  if (run.result !== null) {
+    await write(resultName, JSON.stringify(resultJson(run), null, 1) + "\n");
+    for (const [name, hist] of histsIn(run.result)) {
+      await write(`${name}.svg`, await renderSvg(hist, { partial: run.partial }));
+    }
+  }
+  await write(reportName, JSON.stringify(reportJson(run, names), null, 1) + "\n");
+  return names.map((name) => `${folder.path}/${name}`);
+}
+
+function resultJson(run: RunOutputs): unknown {
+  return {
+    name: run.spec.name,
+    wqx: run.version,
+    partial: run.partial,
+    events: run.events,
+    result: toJson(run.result!),
+  };
+}
+
+function reportJson(run: RunOutputs, outputs: readonly string[]): unknown {
+  const { spec } = run;
+  return {
+    name: spec.name,
+    wqx: run.version,
+    state: run.stopped?.kind ?? (run.partial ? "partial" : "complete"),
+    why: run.stopped?.kind === "failed" ? run.stopped.message : null,
+    started: run.startedAt.toISOString(),
+    seconds: run.elapsedMs / 1000,
+    events: run.events,
+    outputs,
+    leftOut: run.leftOut,
+    categories: run.categories,
+    workers: run.workers,
+    files: spec.files.map(({ dataset, file, tree }, i) => {
+      const seen = run.seen[i] ?? null;
+      return { dataset, file, tree, entries: seen?.entries ?? null, uuid: seen?.uuid ?? null };
+    }),
+    tasks: run.tasks,
+  };
+}
+
+/** Histograms with a file name each, made of the keys that lead to them. */
+function histsIn(result: Accumulator): [string, Hist][] {
+  const found: [string, Hist][] = [];
+  const taken = new Set<string>();
+  const look = (value: unknown, path: readonly string[]) => {
+    if (isHist(value)) {
+      const plain = path.join("-").replaceAll(/[^A-Za-z0-9._-]+/g, "_") || "histogram";
+      let name = plain;
+      for (let i = 2; taken.has(name); i++) name = `${plain}-${i}`;
+      taken.add(name);
+      found.push([name, value]);
+    } else if (isPlainObject(value)) {
+      for (const [key, inner] of Object.entries(value)) look(inner, [...path, key]);
+    }
+  };
+  look(result, []);
+  return found;
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null &&
+    Object.getPrototypeOf(value) === Object.prototype;
+}

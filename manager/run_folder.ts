@@ -1,0 +1,87 @@
+/**
+ * The folder of a run:
+ *
+ *   result.json   the merged accumulator
+ *   report.json   what ran where, what failed, what is left out
+ *   NAME.svg      a picture per histogram
+ *   .parts/       partial results while the run lasts; holds the pid of its manager
+ */
+import { kill } from "node:process";
+import { messageOf, UsageError } from "../core/errors.ts";
+import { removeIfThere } from "../io/files.ts";
+
+export const resultName = "result.json";
+export const reportName = "report.json";
+const partsName = ".parts";
+const pidName = "manager.pid";
+
+export class RunFolder implements AsyncDisposable {
+  private constructor(readonly path: string) {}
+
+  /**
+   * Makes the folder, or takes over that of an earlier run, whose files are removed. Throws a
+   * UsageError for a folder that holds other things, or in which a run is under way.
+   */
+  static async open(path: string): Promise<RunFolder> {
+    try {
+      await Deno.mkdir(path, { recursive: true });
+      const folder = new RunFolder(path);
+      await folder.#takeOver();
+      await Deno.mkdir(folder.partsPath, { recursive: true, mode: 0o700 });
+      await Deno.writeTextFile(`${folder.partsPath}/${pidName}`, String(Deno.pid));
+      return folder;
+    } catch (error) {
+      if (error instanceof UsageError) throw error;
+      throw new UsageError(`Cannot write to the output folder ${path}: ${messageOf(error)}`);
+    }
+  }
+
+  get partsPath(): string {
+    return `${this.path}/${partsName}`;
+  }
+
+  /** Whole or not at all. */
+  async write(name: string, text: string): Promise<void> {
+    const path = `${this.path}/${name}`;
+    await Deno.writeTextFile(`${path}.partial`, text);
+    await Deno.rename(`${path}.partial`, path);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await removeIfThere(this.partsPath);
+  }
+
+  async #takeOver(): Promise<void> {
+    const names: string[] = [];
+    for await (const entry of Deno.readDir(this.path)) names.push(entry.name);
+    if (names.length === 0) return;
+    const ours = names.filter((name) =>
+      [resultName, reportName, partsName].includes(name) || name.endsWith(".svg") ||
+      name.endsWith(".partial")
+    );
+    if (ours.length < names.length || !names.some((n) => n === reportName || n === partsName)) {
+      const other = names.find((name) => !ours.includes(name)) ?? names[0];
+      throw new UsageError(
+        `Cannot write to the output folder ${this.path}: it holds "${other}", which is not of an ` +
+          "earlier run; choose another folder with --output",
+      );
+    }
+    const pid = await Deno.readTextFile(`${this.partsPath}/${pidName}`).catch(() => "");
+    if (pid !== "" && isAlive(Number(pid))) {
+      throw new UsageError(
+        `Cannot write to the output folder ${this.path}: the run of process ${pid} is using it; ` +
+          "choose another folder with --output",
+      );
+    }
+    for (const name of ours) await removeIfThere(`${this.path}/${name}`);
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as { code?: string }).code === "EPERM"; // there, but not ours
+  }
+}

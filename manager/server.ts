@@ -1,0 +1,345 @@
+/**
+ * The manager's shell: sockets, files and the clock around the scheduler. Each link has one reader
+ * and one outbox, so a slow worker delays nobody else.
+ */
+import { messageOf, PeerProtocolError, RunError } from "../core/errors.ts";
+import { type TaskId, taskId, type WorkerId, workerId } from "../core/ids.ts";
+import { Decoder } from "../core/protocol/decoder.ts";
+import type { Payload, ToManager } from "../core/protocol/messages.ts";
+import { ToManagerGrammar } from "../core/protocol/to_manager.ts";
+import { encodeToWorker } from "../core/protocol/to_worker.ts";
+import type { Limits } from "../core/scheduler/limits.ts";
+import {
+  type ManagerAction,
+  type ManagerEvent,
+  type Place,
+  Scheduler,
+  type Stored,
+} from "../core/scheduler/machine.ts";
+import type { Attempt, Task, TaskEnd, TaskInput, TaskSpec } from "../core/scheduler/tasks.ts";
+import type { WorkerState } from "../core/scheduler/workers.ts";
+import { copyOut, FileSink, nowhere, type Sink, TailSink } from "../io/files.ts";
+import { delay, within } from "../io/clock.ts";
+import { Link } from "../io/link.ts";
+import { Outbox, type Write } from "../io/outbox.ts";
+
+/** Kept of what a task prints; bytes. Enough for any stack trace, too little to fill a manager. */
+const printedBytesMax = 1024 ** 2;
+
+/** How often silence is looked for. */
+const tickMs = 1000;
+
+/** For a worker to take the last lines when the manager closes. */
+const farewellMs = 2000;
+
+/** What the owner of a manager hears of. Called in order, never from within a call of its own. */
+export interface ManagerListener {
+  attemptEnded(id: TaskId, attempt: Attempt, again: boolean): void;
+  returned(task: Task, end: TaskEnd): void;
+  workerJoined(worker: WorkerState): void;
+  workerLeft(worker: WorkerState, why: string): void;
+}
+
+export interface ManagerOptions {
+  readonly hostname?: string;
+  /** Project name, told to workers that ask. */
+  readonly name: string;
+  /** First free port of the range; 0 to 0: the system's choice. */
+  readonly port: { readonly low: number; readonly high: number };
+  readonly limits?: Limits;
+}
+
+interface Connection {
+  readonly link: Link;
+  readonly outbox: Outbox;
+  sink: Sink;
+  /** Why we closed it, if we did. */
+  closedBecause: string | null;
+}
+
+export class Manager implements AsyncDisposable {
+  readonly #scheduler: Scheduler;
+  readonly #connections = new Map<WorkerId, Connection>();
+  readonly #serving = new Set<Promise<void>>();
+  readonly #ticking: ReturnType<typeof setInterval>;
+  readonly #accepting: Promise<void>;
+  #actions: ManagerAction[] = [];
+  #performing = false;
+  #scheduling = false;
+  #nextTask = 1;
+  #nextWorker = 1;
+  #closed = false;
+
+  private constructor(
+    private readonly listener: Deno.TcpListener,
+    private readonly options: ManagerOptions,
+    private readonly owner: ManagerListener,
+  ) {
+    this.#scheduler = new Scheduler(options.limits);
+    this.#accepting = this.#accept();
+    this.#ticking = setInterval(() => this.#deliver({ type: "tick" }), tickMs);
+  }
+
+  /** Throws a RunError if no port of the range is free. */
+  static listen(options: ManagerOptions, owner: ManagerListener): Manager {
+    return new Manager(listenInRange(options), options, owner);
+  }
+
+  get port(): number {
+    return this.listener.addr.port;
+  }
+
+  get counts(): Scheduler["counts"] {
+    return this.#scheduler.counts;
+  }
+
+  get workers(): Iterable<WorkerState> {
+    return this.#scheduler.workers.values();
+  }
+
+  submit(spec: TaskSpec): TaskId {
+    const id = taskId(this.#nextTask++);
+    this.#deliver({ type: "submitted", id, spec });
+    return id;
+  }
+
+  cancel(id: TaskId): void {
+    this.#deliver({ type: "cancel", id });
+  }
+
+  /** Says `exit` to all workers and closes. Tasks that are not done are lost to their workers. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#ticking);
+    this.listener.close();
+    await this.#accepting;
+    const farewells = [...this.#connections.values()].map(async ({ link, outbox }) => {
+      outbox.push(encodeToWorker({ type: "exit" }));
+      // A worker that does not read its farewell is left to find out by itself.
+      await within(farewellMs, outbox.drained());
+      link.close();
+    });
+    await Promise.all([...farewells, ...this.#serving]);
+  }
+
+  // Events and actions
+
+  #deliver(event: ManagerEvent): void {
+    const actions = this.#scheduler.handle(event, performance.now());
+    this.#perform(actions);
+    this.#scheduleSoon();
+  }
+
+  /** Once for all events of a turn: 2,000 results must not mean 2,000 scans of the queue. */
+  #scheduleSoon(): void {
+    if (this.#scheduling || this.#closed) return;
+    this.#scheduling = true;
+    queueMicrotask(() => {
+      this.#scheduling = false;
+      const actions = this.#scheduler.schedule(performance.now());
+      this.#perform(actions);
+      // A full turn may have stopped for its limit; give the links a turn before the next one.
+      if (actions.length >= this.#scheduler.limits.dispatchMax) {
+        setTimeout(() => this.#scheduleSoon(), 0);
+      }
+    });
+  }
+
+  #perform(actions: readonly ManagerAction[]): void {
+    this.#actions.push(...actions);
+    if (this.#performing) return; // the owner reacted to an action: it comes after this one
+    this.#performing = true;
+    try {
+      for (let i = 0; i < this.#actions.length; i++) this.#act(this.#actions[i]!);
+    } finally {
+      this.#actions = [];
+      this.#performing = false;
+    }
+  }
+
+  #act(action: ManagerAction): void {
+    switch (action.type) {
+      case "attempt_ended":
+        this.owner.attemptEnded(action.id, action.attempt, action.again);
+        return;
+      case "returned":
+        this.owner.returned(action.task, action.end);
+        return;
+    }
+    const connection = this.#connections.get(action.worker);
+    if (connection === undefined) return; // its link broke in the meantime
+    const { outbox } = connection;
+    switch (action.type) {
+      case "send":
+        outbox.push(encodeToWorker(action.message));
+        break;
+      case "answer_name":
+        outbox.push(new TextEncoder().encode(`${this.options.name}\n`));
+        break;
+      case "dispatch":
+        outbox.push((write) => this.#dispatch(action, write));
+        break;
+      case "receive":
+        connection.sink = sinkFor(action.into);
+        break;
+      case "close":
+        connection.closedBecause = action.why;
+        connection.link.close();
+        break;
+    }
+  }
+
+  async #dispatch(
+    { worker, id, inputs, block }: Extract<ManagerAction, { type: "dispatch" }>,
+    write: Write,
+  ): Promise<void> {
+    for (const [i, input] of inputs.entries()) {
+      const why = await sendInput(input, write);
+      if (why !== null) {
+        const unsent = inputs.slice(i).map((rest) => rest.cacheName);
+        this.#deliver({ type: "input_unreadable", worker, id, unsent, why });
+        return;
+      }
+    }
+    await write(encodeToWorker(block));
+  }
+
+  // Links
+
+  async #accept(): Promise<void> {
+    for (;;) {
+      let conn: Deno.TcpConn;
+      try {
+        conn = await this.listener.accept();
+      } catch (error) {
+        if (this.#closed) return;
+        // The peer may be gone before it is accepted, or files may have run out for a moment.
+        if (error instanceof Deno.errors.BadResource) return;
+        await delay(100);
+        continue;
+      }
+      const serving = this.#serve(new Link(conn)).finally(() => this.#serving.delete(serving));
+      this.#serving.add(serving);
+    }
+  }
+
+  async #serve(link: Link): Promise<void> {
+    const worker = workerId(`w${this.#nextWorker++}`);
+    const outbox = new Outbox(
+      link,
+      () => this.#deliver({ type: "moving", worker }),
+      (error) => {
+        connection.closedBecause ??= messageOf(error);
+        link.close();
+      },
+    );
+    const connection: Connection = { link, outbox, sink: nowhere, closedBecause: null };
+    this.#connections.set(worker, connection);
+    this.#deliver({ type: "link_opened", worker, address: link.peer });
+    const state = this.#scheduler.workers.get(worker)!;
+    let why = "it closed the connection";
+    try {
+      const decoder = new Decoder<ToManager>(new ToManagerGrammar());
+      for await (const bytes of link.received()) {
+        decoder.feed(bytes);
+        for (let m = decoder.next(); m !== null; m = decoder.next()) {
+          await this.#received(worker, connection, state, m);
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof PeerProtocolError)) throw error;
+      why = error.message;
+    } finally {
+      why = connection.closedBecause ?? why;
+      this.#connections.delete(worker);
+      link.close();
+      await connection.sink.abandon();
+      this.#deliver({ type: "link_closed", worker, why });
+      this.owner.workerLeft(state, why);
+    }
+  }
+
+  async #received(
+    worker: WorkerId,
+    connection: Connection,
+    state: WorkerState,
+    message: ToManager | Payload,
+  ): Promise<void> {
+    if (message.type !== "payload") {
+      this.#deliver({ type: "received", worker, message });
+      if (message.type === "resource tag") this.owner.workerJoined(state);
+      return;
+    }
+    const { sink } = connection;
+    await sink.take(message.bytes);
+    if (!message.last) {
+      this.#deliver({ type: "moving", worker });
+      return;
+    }
+    connection.sink = nowhere;
+    this.#deliver({ type: "stored", worker, stored: await storedBy(sink) });
+  }
+}
+
+async function storedBy(sink: Sink): Promise<Stored> {
+  const why = await sink.finish();
+  if (why !== null) return { kind: "failed", why };
+  return sink instanceof TailSink ? { kind: "printed", bytes: sink.bytes } : { kind: "file" };
+}
+
+function sinkFor(place: Place): Sink {
+  switch (place.kind) {
+    case "printed":
+      return new TailSink(printedBytesMax);
+    case "file":
+      return new FileSink(place.path, 0o666);
+    case "nobody":
+      return nowhere;
+  }
+}
+
+/** Sends one input; returns why it could not be opened. Throws if it fails once promised. */
+async function sendInput({ source, cacheName }: TaskInput, write: Write): Promise<string | null> {
+  if (source.kind === "buffer") {
+    const { bytes, mode } = source;
+    await write(encodeToWorker({ type: "put", cacheName, length: bytes.length, mode }));
+    if (bytes.length > 0) await write(bytes);
+    return null;
+  }
+  let file: Deno.FsFile;
+  let info: Deno.FileInfo;
+  try {
+    file = await Deno.open(source.path);
+  } catch (error) {
+    return `cannot read its input ${source.path}: ${messageOf(error)}`;
+  }
+  try {
+    info = await file.stat();
+    if (!info.isFile) return `cannot send its input ${source.path}: it is not a file`;
+    const mode = (info.mode ?? 0o644) & 0o777;
+    await write(encodeToWorker({ type: "put", cacheName, length: info.size, mode }));
+    await copyOut(file, info.size, write);
+    return null;
+  } finally {
+    file.close();
+  }
+}
+
+function listenInRange({ port, hostname = "0.0.0.0" }: ManagerOptions): Deno.TcpListener {
+  let trouble: unknown;
+  for (let candidate = port.low; candidate <= port.high; candidate++) {
+    try {
+      return Deno.listen({ hostname, port: candidate });
+    } catch (error) {
+      trouble = error;
+    }
+  }
+  const which = port.low === port.high
+    ? `port ${port.low}`
+    : `any port from ${port.low} to ${port.high}`;
+  const why = trouble instanceof Deno.errors.AddrInUse
+    ? "in use by another program; choose another one with --port, or 0 for any free one"
+    : messageOf(trouble);
+  throw new RunError(`Cannot listen on ${which}: ${why}`);
+}

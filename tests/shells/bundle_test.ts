@@ -1,0 +1,230 @@
+import assert from "node:assert/strict";
+import { bundleModule, bundleProcessor, wasmBytes } from "../../manager/bundle.ts";
+import { wqxCommand } from "../support/task_sandbox.ts";
+import { TempFolder } from "../support/temp.ts";
+
+const api = { key: "wqx.api", names: ["Hist", "axis"] };
+
+/** The folder of an analysis with these files. */
+async function analysis(files: Record<string, string>): Promise<TempFolder> {
+  const folder = await TempFolder.create();
+  for (const [name, text] of Object.entries(files)) await folder.write(name, text);
+  return folder;
+}
+
+Deno.test("bundleProcessor() gives one module that imports nothing, and what went into it", async () => {
+  await using folder = await analysis({
+    "processor.ts": `
+      import { Hist } from "wqx";
+      import { min, type Cut } from "./lib/cuts.ts";
+      import { name } from "./names.json" with { type: "json" };
+      import { range } from "tinypackage";
+      import old from "oldpackage";
+      import { join } from "node:path";
+      const cut: Cut = { min };
+      export default {
+        columns: ["nMuon"],
+        process: () => ({ [name]: range(old(cut.min)).length, [join("a", "b")]: new Hist([]) }),
+      };`,
+    "lib/cuts.ts": "export interface Cut { min: number }\nexport const min = 3;",
+    "names.json": '{"name": "passed"}',
+    "node_modules/tinypackage/package.json":
+      '{"name": "tinypackage", "exports": {"import": "./index.mjs"}}',
+    "node_modules/tinypackage/index.mjs": "export const range = (n) => Array(n).fill(0);",
+    "node_modules/oldpackage/package.json": '{"name": "oldpackage", "main": "main.js"}',
+    "node_modules/oldpackage/main.js": 'module.exports = require("./twice");',
+    "node_modules/oldpackage/twice.js": "module.exports = (x) => 2 * x;",
+  });
+  const { code, inputs, postprocess } = await bundleProcessor(
+    folder.join("processor.ts"),
+    wqxCommand,
+  );
+  assert.equal(postprocess, false);
+  assert.deepEqual([...inputs].sort(), [
+    folder.join("lib/cuts.ts"),
+    folder.join("names.json"),
+    folder.join("node_modules/oldpackage/main.js"),
+    folder.join("node_modules/oldpackage/twice.js"),
+    folder.join("node_modules/tinypackage/index.mjs"),
+    folder.join("processor.ts"),
+  ]);
+  const text = new TextDecoder().decode(code);
+  assert.deepEqual(
+    [...text.matchAll(/^import .*/gm)].map(([line]) => line),
+    ['import { join } from "node:path";'],
+  );
+
+  class Hist {}
+  Reflect.set(globalThis, Symbol.for("wqx.api"), { Hist });
+  await folder.write("elsewhere/processor.js", text);
+  const module = await import(`file://${folder.join("elsewhere/processor.js")}`);
+  assert.deepEqual(module.default.process(), { passed: 6, "a/b": new Hist() });
+});
+
+Deno.test("bundleProcessor() tells whether there is a postprocess", async () => {
+  await using folder = await analysis({
+    "processor.js":
+      "const p = { columns: [], process: () => 1, postprocess() {} };\nexport { p as default };",
+  });
+  assert.equal((await bundleProcessor(folder.join("processor.js"), wqxCommand)).postprocess, true);
+});
+
+Deno.test("bundleModule() names file, line and column of what it cannot bundle", async (t) => {
+  const cases: [string, Record<string, string>, string][] = [
+    [
+      "a syntax error",
+      { "processor.ts": "export default {\n  columns: [],\n" },
+      "processor.ts:3:1: Expected identifier but found end of file\n" +
+      "  3 | \n" +
+      "      ^",
+    ],
+    [
+      "a syntax error in a file that is imported, after letters of several bytes",
+      {
+        "processor.ts": 'import "./cuts.ts";\nexport default {};',
+        "cuts.ts": 'const μμ = "Z"; const 2 = μμ;',
+      },
+      'cuts.ts:1:23: Expected identifier but found "2"\n' +
+      '  1 | const μμ = "Z"; const 2 = μμ;\n' +
+      "                            ^",
+    ],
+    [
+      "a file that is not there",
+      {
+        "processor.ts": '\n  import { cut } from "./kuts.ts";\nexport default cut;',
+        "cuts.ts": "",
+      },
+      'processor.ts:2:23: Cannot find "./kuts.ts": did you mean "./cuts.ts"?\n' +
+      '  2 |   import { cut } from "./kuts.ts";\n' +
+      "                            ^",
+    ],
+    [
+      "a file without its ending",
+      { "processor.ts": 'import "./lib/cuts";\nexport default {};', "lib/cuts.ts": "" },
+      'processor.ts:1:8: Cannot find "./lib/cuts": did you mean "./lib/cuts.ts"?',
+    ],
+    [
+      "a package that is not there",
+      { "processor.ts": 'import "lodash";\nexport default {};' },
+      'processor.ts:1:8: Cannot find "lodash": no such package is installed beside the processor',
+    ],
+    [
+      "a package by its registry",
+      { "processor.ts": 'import "npm:lodash@4";\nexport default {};' },
+      'processor.ts:1:8: Cannot bundle "npm:lodash@4" from a registry: ',
+    ],
+    [
+      "a name that wqx does not have",
+      { "processor.ts": 'import { Hits } from "wqx";\nexport default new Hits();' },
+      'processor.ts:1:10: No matching export in "wqx" for import "Hits"',
+    ],
+    [
+      "no default export",
+      { "processor.ts": "export const process = () => 1;" },
+      "processor.ts:1:1: The module has no default export: " +
+      "write export default { columns: […], process(events) { … } }\n" +
+      "  1 | export const process = () => 1;\n" +
+      "      ^",
+    ],
+    [
+      "a processor that is not there",
+      {},
+      "processor.ts: ",
+    ],
+  ];
+  for (const [name, files, message] of cases) {
+    await t.step(name, async () => {
+      await using folder = await analysis(files);
+      await assert.rejects(bundleModule(folder.join("processor.ts"), api), (error: Error) => {
+        assert.equal(error.name, "UsageError");
+        assert.equal(error.message.slice(0, folder.path.length + 1), `${folder.path}/`);
+        const told = error.message.slice(folder.path.length + 1);
+        assert.equal(told.slice(0, message.length), message);
+        return true;
+      });
+    });
+  }
+});
+
+Deno.test("bundleModule() shows three errors at most", async () => {
+  await using folder = await analysis({
+    "processor.ts": [1, 2, 3, 4, 5].map((i) => `import "./missing${i}.ts";\n`).join(""),
+  });
+  await assert.rejects(bundleModule(folder.join("processor.ts"), api), (error: Error) => {
+    assert.equal(error.message.match(/Cannot find/g)?.length, 3);
+    return true;
+  });
+});
+
+Deno.test("bundleProcessor() refuses a default export that is no processor", async (t) => {
+  const cases: [string, string, string][] = [
+    [
+      "a number",
+      "export default 3;",
+      'must be an object with "columns" and "process", it is a number',
+    ],
+    ["no process", "export default { columns: [] };", 'has no "process" function'],
+    [
+      "process is no function",
+      "export default { columns: [], process: 3 };",
+      'has a "process" that is a number: it must be a function of the events',
+    ],
+    [
+      "no columns",
+      "export default { process() {} };",
+      'must list the columns to read, as in columns: ["nMuon", "Muon_*"]; its "columns" is undefined',
+    ],
+    [
+      "columns that are no names",
+      "export default { columns: [3], process() {} };",
+      'must list the columns to read, as in columns: ["nMuon", "Muon_*"]; its "columns" is an array',
+    ],
+    [
+      "postprocess is no function",
+      "export default { columns: [], process() {}, postprocess: {} };",
+      'has a "postprocess" that is an object: it must be a function',
+    ],
+  ];
+  for (const [name, statement, what] of cases) {
+    await t.step(name, async () => {
+      await using folder = await analysis({ "processor.ts": `// ${name}\n\n${statement}\n` });
+      const path = folder.join("processor.ts");
+      await assert.rejects(bundleProcessor(path, wqxCommand), {
+        name: "UsageError",
+        message: `${path}:3:1: The processor's default export ${what}\n` +
+          `  3 | ${statement}\n      ^`,
+      });
+    });
+  }
+});
+
+Deno.test("bundleProcessor() shows the stack of a module that throws while it loads", async () => {
+  await using folder = await analysis({
+    "processor.ts": "type Nothing = undefined;\nexport default (undefined as Nothing)!.process;",
+  });
+  const path = folder.join("processor.ts");
+  await assert.rejects(bundleProcessor(path, wqxCommand), (error: Error) => {
+    assert.equal(error.name, "UsageError");
+    assert.match(error.message, /Failed in loading the processor: .*undefined/);
+    assert.ok(error.message.includes(`${path}:2:`), error.message);
+    return true;
+  });
+});
+
+Deno.test("bundleProcessor() survives a module that ends its process", async () => {
+  await using folder = await analysis({
+    "processor.ts": 'console.error("goodbye");\nDeno.exit(7);\nexport default {};',
+  });
+  const path = folder.join("processor.ts");
+  await assert.rejects(bundleProcessor(path, wqxCommand), {
+    name: "UsageError",
+    message: `Cannot load the processor ${path}: it ended wqx with 7\ngoodbye`,
+  });
+});
+
+Deno.test("wasmBytes() finds esbuild's WebAssembly", async () => {
+  assert.deepEqual(
+    [...(await wasmBytes()).subarray(0, 4)],
+    [0, ..."asm"].map((c) => typeof c === "string" ? c.charCodeAt(0) : c),
+  );
+});
