@@ -4,16 +4,34 @@
  * leaves its accumulator as JSON in result.json, also named by `$WQX_RESULT`. What it prints goes
  * to the task's own output, and an exit code other than 0 fails the task.
  */
-import { commandResultFileName, jobFileName } from "../core/analysis/job.ts";
-import { type Accumulator, fromJson } from "../core/accumulator.ts";
+import { join } from "node:path";
+import {
+  commandResultFileName,
+  jobFileName,
+  type Outcome,
+  type ProcessJob,
+  resultFileName,
+} from "../core/analysis/job.ts";
+import { type Accumulator, encode, fromJson } from "../core/accumulator.ts";
 import { messageOf } from "../core/errors.ts";
 import { TaskFailure } from "./failure.ts";
+import { writeWhole } from "./sandbox.ts";
 
-/** Runs the command and reads what it left. Throws TaskFailure, the processor's fault. */
-export async function runCommand(command: string): Promise<Accumulator> {
+/** Runs the command and puts what it left into result.acc. Throws TaskFailure. */
+export async function processByCommand(job: ProcessJob, command: string): Promise<Outcome> {
+  await run(command);
+  const accumulator = parsed(command, await resultOf(command));
+  await writeWhole(resultFileName, encode(accumulator));
+  return { ok: true, kind: "process", events: job.stop - job.start, bytesRead: 0 };
+}
+
+async function run(command: string): Promise<void> {
   const child = new Deno.Command("/bin/sh", {
     args: ["-c", command],
-    env: { WQX_JOB: jobFileName, WQX_RESULT: commandResultFileName },
+    env: {
+      WQX_JOB: join(Deno.cwd(), jobFileName),
+      WQX_RESULT: join(Deno.cwd(), commandResultFileName),
+    },
     stdin: "null",
     stdout: "inherit",
     stderr: "inherit",
@@ -21,7 +39,6 @@ export async function runCommand(command: string): Promise<Accumulator> {
   const { code, signal } = await child.status;
   if (signal !== null) throw failed(command, `was killed by ${signal}`);
   if (code !== 0) throw failed(command, `ended with exit code ${code}`);
-  return read(command, await resultOf(command));
 }
 
 async function resultOf(command: string): Promise<string> {
@@ -37,7 +54,7 @@ async function resultOf(command: string): Promise<string> {
   }
 }
 
-function read(command: string, text: string): Accumulator {
+function parsed(command: string, text: string): Accumulator {
   try {
     return fromJson(JSON.parse(text));
   } catch (error) {

@@ -1,9 +1,8 @@
 /** Processing: one chunk of one file through the user's processor. */
 import { type Outcome, type ProcessJob, resultFileName } from "../core/analysis/job.ts";
-import { type Accumulator, encode } from "../core/accumulator.ts";
+import { encode } from "../core/accumulator.ts";
 import { DataError } from "../core/errors.ts";
 import { didYouMean } from "../core/suggest.ts";
-import { runCommand } from "./command.ts";
 import { Events, matchColumns } from "./events.ts";
 import { TaskFailure } from "./failure.ts";
 import { checked, loadProcessor } from "./processor.ts";
@@ -11,19 +10,11 @@ import { openTree, type TreeReader } from "./root/mod.ts";
 import { writeWhole } from "./sandbox.ts";
 import { callUser } from "./user_code.ts";
 
-/** Leaves the chunk's accumulator in result.acc. Throws DataError and TaskFailure. */
-export async function processChunk(job: ProcessJob): Promise<Outcome> {
-  const { accumulator, bytesRead } = "command" in job.processor
-    ? { accumulator: await runCommand(job.processor.command), bytesRead: 0 }
-    : await runModule(job, job.processor.module);
-  await writeWhole(resultFileName, encode(accumulator));
-  return { ok: true, kind: "process", events: job.stop - job.start, bytesRead };
-}
-
-async function runModule(
-  job: ProcessJob,
-  module: string,
-): Promise<{ accumulator: Accumulator; bytesRead: number }> {
+/**
+ * Reads the processor's columns for the chunk, calls `process`, and leaves the accumulator in
+ * result.acc. Throws DataError and TaskFailure.
+ */
+export async function processChunk(job: ProcessJob, module: string): Promise<Outcome> {
   const processor = await loadProcessor(module);
   await using tree = await openTree(job.open, job.tree);
   checkUnchanged(job, tree);
@@ -32,7 +23,8 @@ async function runModule(
   const metadata = { ...job.metadata, dataset, file, tree: job.tree, start, stop };
   const events = new Events(stop - start, metadata, columns);
   const returned = await callUser("process()", module, () => processor.process(events));
-  return { accumulator: checked(returned, "process()"), bytesRead: tree.bytesRead };
+  await writeWhole(resultFileName, encode(checked(returned, "process()")));
+  return { ok: true, kind: "process", events: stop - start, bytesRead: tree.bytesRead };
 }
 
 function checkUnchanged(job: ProcessJob, tree: TreeReader): void {

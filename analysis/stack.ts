@@ -4,8 +4,8 @@
  */
 import { fileURLToPath, pathToFileURL } from "node:url";
 
-/** `    at process (file:///home/me/processor.ts:12:5)`, with or without parentheses. */
-const frameOf = /^\s+at .*?((?:file|https?|data|blob|node|ext):\S*?):(\d+):(\d+)\)?$/;
+/** `    at process (file:///home/me/processor.ts:12:5)`, or without function and parentheses. */
+const frameOf = /^\s+at (?:.*? \()?((?:file|https?|data|blob|node|ext):.*?):\d+:\d+\)?$/;
 
 /**
  * The name, the message and those frames of a thrown value (and of its causes) that lie in the
@@ -18,9 +18,12 @@ export function userStack(thrown: unknown, code: string): string {
   for (let error = thrown, depth = 0; depth < 5 && error !== undefined; depth++) {
     const text = error instanceof Error ? error.stack ?? String(error) : inspect(error);
     const lines = text.split("\n").flatMap((line) => {
-      const url = frameOf.exec(line)?.[1];
-      if (url === undefined) return /^\s+at /.test(line) ? [] : [line];
-      return sources.has(url) ? [line.replace(url, fileURLToPath(url))] : [];
+      if (!/^\s+at /.test(line)) return [line];
+      const location = frameOf.exec(line)?.[1];
+      // Frames show URLs with spaces and letters that URLs proper have encoded.
+      const url = location === undefined ? null : URL.parse(location);
+      if (location === undefined || url === null || !sources.has(url.href)) return [];
+      return [line.replace(location, () => fileURLToPath(url))];
     });
     shown.push((depth > 0 ? "Caused by: " : "") + lines.join("\n"));
     error = error instanceof Error ? error.cause : undefined;

@@ -58,8 +58,12 @@ async function run(job: Job): Promise<Outcome> {
   switch (job.kind) {
     case "preprocess":
       return (await import("./preprocess.ts")).preprocess(job);
-    case "process":
-      return (await import("./process.ts")).processChunk(job);
+    case "process": {
+      const { processor } = job;
+      return "command" in processor
+        ? (await import("./command.ts")).processByCommand(job, processor.command)
+        : (await import("./process.ts")).processChunk(job, processor.module);
+    }
     case "accumulate":
       return (await import("./accumulate.ts")).accumulate(job);
     default:

@@ -60,7 +60,15 @@ function optionItem(row: OptionRow): readonly [string, string] {
   const notes = row.parse === undefined ? [] : valueNotes(row);
   if (row.env !== undefined) notes.push(`[environment: ${row.env}]`);
   // Long names line up below those that have a letter too.
-  return [flags.startsWith("--") ? `    ${flags}` : flags, [row.describe, ...notes].join(" ")];
+  const text = [row.describe, ...notes.map(unbroken)].join(" ");
+  return [flags.startsWith("--") ? `    ${flags}` : flags, text];
+}
+
+/** Stands for a blank at which a line must not be broken. */
+const hardBlank = "\0";
+
+function unbroken(note: string): string {
+  return note.replaceAll(" ", hardBlank);
 }
 
 function valueNotes(row: ValueRow): string[] {
@@ -84,7 +92,7 @@ class Columns {
   lines(items: readonly (readonly [string, string])[]): string {
     return items.map(([term, text]) =>
       this.#help.formatItem(term, this.#termWidth, text, this.#help)
-    ).join("\n");
+    ).join("\n").replaceAll(hardBlank, " ");
   }
 
   wrap(text: string): string {

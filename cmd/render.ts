@@ -93,12 +93,15 @@ export function withoutColor({ stdout, stderr }: Terminal): Terminal {
 }
 
 function sizeOf(isTTY: boolean): { columns: number; rows: number } {
-  if (!isTTY) return { columns: 80, rows: 24 };
+  const usual = { columns: 80, rows: 24 };
+  if (!isTTY) return usual;
   try {
-    return Deno.consoleSize();
+    const { columns, rows } = Deno.consoleSize();
+    // Serial lines and `script` do not know their size, and say 0.
+    return { columns: columns || usual.columns, rows: rows || usual.rows };
   } catch {
     // The terminal has gone away, or was never one on any of the three standard streams.
-    return { columns: 80, rows: 24 };
+    return usual;
   }
 }
 

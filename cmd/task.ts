@@ -60,7 +60,9 @@ async function bundleReport(path: string): Promise<BundleReport> {
     const { stack, message } = error.fault;
     return {
       ok: false,
-      message: await defaultExportProblem(path, message) + (stack ? `\n${stack}` : ""),
+      message: stack === undefined
+        ? await defaultExportProblem(path, message)
+        : `${path}: ${message}\n${stack}`,
     };
   }
 }

@@ -30,9 +30,13 @@ export type BundleReport =
 /**
  * Bundles the processor at `path` and loads it once, to see that its default export is one.
  * `wqx` is the command line that starts wqx itself. Throws UsageError with file, line and column
- * for whatever the user can mend.
+ * for whatever the user can mend, or the signal's reason.
  */
-export async function bundleProcessor(path: string, wqx: readonly string[]): Promise<Bundle> {
+export async function bundleProcessor(
+  path: string,
+  wqx: readonly string[],
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<Bundle> {
   const [program, ...args] = wqx;
   if (program === undefined) throw new Error("No command line to start wqx with");
   const folder = await Deno.makeTempDir({ prefix: "wqx-bundle-" });
@@ -44,7 +48,9 @@ export async function bundleProcessor(path: string, wqx: readonly string[]): Pro
       stdin: "null",
       stdout: "null",
       stderr: "piped",
+      ...(signal && { signal }),
     }).output();
+    signal?.throwIfAborted();
     const text = await Deno.readTextFile(report).catch(() => null);
     if (text === null) {
       const said = new TextDecoder().decode(stderr).trim();
@@ -77,7 +83,7 @@ export async function bundleModule(
   const entry = absolute(path);
   const folder = dirname(entry);
   const esbuild = await import("esbuild-wasm/esm/browser.js");
-  const wasmModule = await WebAssembly.compile(await wasmBytes());
+  const wasmModule = await (compiled ??= wasmBytes().then((bytes) => WebAssembly.compile(bytes)));
   // In this thread: it is a process of its own already.
   await esbuild.initialize({ wasmModule, worker: false });
   const result = await esbuild.build({
@@ -115,6 +121,9 @@ export async function bundleModule(
       .map((input) => absolute(folder, input)),
   };
 }
+
+/** Compiled once, as the tests bundle many modules in one process. */
+let compiled: Promise<WebAssembly.Module> | null = null;
 
 /** More than a screen of errors helps nobody: later ones often follow from the first. */
 const errorsShownMax = 3;

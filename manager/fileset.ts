@@ -130,16 +130,17 @@ function shownName(name: string, { source }: FilesetContext): string {
 /** Where a file is named: what problems point at. */
 interface Place {
   /** `analysis.yaml:4:7`. */
-  readonly shown: string;
+  shown(): string;
   complain(text: string): void;
 }
 
 function placeOf(context: FilesetContext, path: Path, at: "value" | "key" = "value"): Place {
   const { source, problems } = context;
-  const offset = source.offsetOf(path, at);
+  // Looked up when asked for: most files are in order, and a fileset has many.
+  const offset = () => source.offsetOf(path, at);
   return {
-    shown: `${source.shown}:${source.placeOf(offset)}`,
-    complain: (text) => source.report(problems, offset, `${label(path)}${text}`),
+    shown: () => `${source.shown}:${source.placeOf(offset())}`,
+    complain: (text) => source.report(problems, offset(), `${label(path)}${text}`),
   };
 }
 
@@ -224,7 +225,7 @@ async function readList(entry: Entry, context: FilesetContext): Promise<readonly
     return [{
       name,
       place: {
-        shown: `${shown}:${place}`,
+        shown: () => `${shown}:${place}`,
         complain: (text) => context.problems.add({ file: shown, place, order: i, text }),
       },
     }];
@@ -307,7 +308,7 @@ function withoutRepeats(matches: readonly Match[]): Match[] {
     if (first === undefined) seen.set(key, match);
     else {
       match.entry.place.complain(
-        `"${match.file}" is in this dataset already (${first.entry.place.shown})`,
+        `"${match.file}" is in this dataset already (${first.entry.place.shown()})`,
       );
     }
   }

@@ -162,8 +162,11 @@ export class SourceFile {
       // The parser's own search for repeated keys is quadratic; ours is below.
       uniqueKeys: false,
     });
+    let last = -1;
     for (const { code, message, pos } of this.#document.errors) {
-      this.#add(pos[0], plainWords[code] ?? `this is not YAML: ${message}`);
+      // What follows at the same place is of the parser's making.
+      if (pos[0] !== last) this.#add(pos[0], plainWords[code] ?? `this is not YAML: ${message}`);
+      last = pos[0];
     }
     for (const { message, pos } of this.#document.warnings) this.#add(pos[0], message);
     const sound = this.#document.errors.length + this.#document.warnings.length === 0;

@@ -19,12 +19,17 @@ export interface BuildOptions {
   /** Files that the program reads beside itself. */
   readonly assets: readonly string[];
   readonly output: string;
+  /** The Deno that a self-extracting executable carries, if not the one that runs this. */
+  readonly deno?: string;
 }
 
 export interface Built {
   readonly kind: BuildKind;
   readonly bytes: number;
 }
+
+/** What jsroot imports to draw, which wqx leaves to others; two of them are native code. */
+const leftOut = ["@resvg/resvg-js", "canvas", "gl", "jsdom", "mathjax", "three", "three/addons"];
 
 /** A download of denort may take its time; a network that swallows packets must not take all. */
 const compileTimeoutMs = 300_000;
@@ -40,7 +45,10 @@ export async function build(
       return await buildCompiled(options);
     } catch (error) {
       if (kind === "compile") throw error;
-      note(`No deno compile here: ${messageOf(error)}`);
+      // Deno's own words, without the chain of causes below them.
+      const message = messageOf(error);
+      const [, reason] = /\n\s+1: (.*)/.exec(message) ?? /^(.*)/.exec(message) ?? [];
+      note(`No deno compile here, so self-extracting: ${reason}`);
     }
   }
   return await buildSelfExtracting(options);
@@ -49,20 +57,31 @@ export async function build(
 /** `deno compile` of the bundled program. Throws if denort is neither here nor to be had. */
 export async function buildCompiled(options: BuildOptions): Promise<Built> {
   const folder = await Deno.makeTempDir({ prefix: "wqx-build-" });
+  const temporary = `${options.output}.${Deno.pid}.tmp`;
   try {
     await bundleInto(folder, options);
     const includes = options.assets.flatMap((
       asset,
     ) => ["--include", join(folder, basename(asset))]);
     await Deno.mkdir(dirname(options.output), { recursive: true });
-    const flags = ["--quiet", "--allow-all", "--no-check", "--no-config", "--no-lock"];
+    const flags = [
+      "--quiet",
+      "--allow-all",
+      "--no-check",
+      "--no-config",
+      "--no-lock",
+      "--app-name",
+      "wqx",
+    ];
     await run(
       Deno.execPath(),
-      ["compile", ...flags, ...includes, "--output", options.output, join(folder, "main.js")],
+      ["compile", ...flags, ...includes, "--output", temporary, join(folder, "main.js")],
       { cwd: folder, timeoutMs: compileTimeoutMs },
     );
+    await Deno.rename(temporary, options.output);
   } finally {
     await Deno.remove(folder, { recursive: true });
+    await Deno.remove(temporary).catch(() => {});
   }
   return { kind: "compile", bytes: (await Deno.stat(options.output)).size };
 }
@@ -70,10 +89,10 @@ export async function buildCompiled(options: BuildOptions): Promise<Built> {
 /** A shell script (scripts/launcher.sh) followed by a gzipped archive. */
 export async function buildSelfExtracting(options: BuildOptions): Promise<Built> {
   const folder = await Deno.makeTempDir({ prefix: "wqx-build-" });
-  const temporary = `${options.output}.${Deno.pid}.tmp`;
+  const temporary = `${options.output}.${Deno.pid}.tmp`, archive = `${folder}.tar`;
   try {
     await bundleInto(folder, options);
-    await Deno.symlink(Deno.execPath(), join(folder, "deno"));
+    await Deno.symlink(options.deno ?? Deno.execPath(), join(folder, "deno"));
     await Deno.copyFile(scriptPath("start.sh"), join(folder, "wqx"));
     await Deno.chmod(join(folder, "wqx"), 0o755);
 
@@ -81,18 +100,13 @@ export async function buildSelfExtracting(options: BuildOptions): Promise<Built>
     const { id, bytes } = await contentOf(folder, names);
     await Deno.mkdir(dirname(options.output), { recursive: true });
     await Deno.writeTextFile(temporary, await launcher(id, bytes), { mode: 0o755 });
-    await run("/bin/sh", [
-      "-c",
-      'folder="$1" output="$2"; shift 2; tar -chf - -C "$folder" "$@" | gzip -9 >>"$output"',
-      "sh",
-      folder,
-      temporary,
-      ...names,
-    ], { cwd: "/" });
+    await run("tar", ["-chf", archive, "-C", folder, ...names], { cwd: "/" });
+    const compress = 'gzip -6 <"$1" >>"$2"'; // -9 takes three times as long for half a percent.
+    await run("/bin/sh", ["-c", compress, "sh", archive, temporary], { cwd: "/" });
     await Deno.rename(temporary, options.output);
   } finally {
     await Deno.remove(folder, { recursive: true });
-    await Deno.remove(temporary).catch(() => {});
+    for (const path of [archive, temporary]) await Deno.remove(path).catch(() => {});
   }
   return { kind: "self-extracting", bytes: (await Deno.stat(options.output)).size };
 }
@@ -100,7 +114,8 @@ export async function buildSelfExtracting(options: BuildOptions): Promise<Built>
 /** `main.js`, the chunks that it imports when they are needed, and the assets. */
 async function bundleInto(folder: string, { entry, assets }: BuildOptions): Promise<void> {
   const flags = ["--quiet", "--platform", "deno", "--code-splitting", "--keep-names"];
-  await run(Deno.execPath(), ["bundle", ...flags, "--outdir", folder, entry], {
+  const externals = leftOut.flatMap((name) => ["--external", name]);
+  await run(Deno.execPath(), ["bundle", ...flags, ...externals, "--outdir", folder, entry], {
     cwd: dirname(entry),
   });
   const main = join(folder, basename(entry).replace(/\.\w+$/, ".js"));

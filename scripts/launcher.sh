@@ -15,7 +15,8 @@ esac
 
 # Nobody else may have put it there (-O), and Deno must be able to write beside it.
 ready() {
-  [ -O "$1" ] && [ -O "$1/$id/wqx" ] && [ -O "$1/$id/deno" ] && [ -w "$1/$id/deno-dir" ]
+  [ -O "$1" ] && [ -O "$1/$id/wqx" ] && [ -O "$1/$id/deno" ] && [ -O "$1/$id/main.js" ] &&
+    [ -w "$1/$id/deno-dir" ]
 }
 
 # A folder in /tmp is worth nothing if it is a link, or if others can write into it.
@@ -32,32 +33,23 @@ unpack() {
   new="$(mktemp -d "$1/.new.XXXXXX" 2>/dev/null)" || return 1
   trap 'rm -rf "$new"' EXIT
   trap 'exit 130' HUP INT TERM
-  # The file says that gzip found every byte as it was packed.
-  { tail -n +@LINES@ "$self" | gzip -dc && : >"$new/whole"; } 2>"$new/errors" |
-    tar -xof - -C "$new" 2>>"$new/errors"
-  # rename(2) is all or nothing, and fails if another wqx was first; mv would move into its folder.
-  # The new Deno does it, which also shows that it runs here (C library, no noexec).
-  if [ -e "$new/whole" ] && [ -f "$new/wqx" ] && mkdir "$new/deno-dir" &&
-    DENO_DIR="$new/deno-dir" DENO_NO_UPDATE_CHECK=1 "$new/deno" eval --no-config --no-lock '
-      const [from, to] = Deno.args;
-      try {
-        Deno.renameSync(from, to);
-      } catch (error) {
-        try {
-          Deno.statSync(to);
-        } catch {
-          throw error;
-        }
-      }' "$new" "$1/$id" 2>>"$new/errors" && ready "$1"; then
-    unpacked=1
-  else
-    unpacked=0
-    why="$why$1: $(tail -n 1 "$new/errors" 2>/dev/null)
-"
+  # The folder "whole" says that gzip found every byte as it was packed.
+  mkdir "$new/wqx"
+  { tail -n +@LINES@ "$self" | gzip -dc && mkdir "$new/whole"; } 2>>"$new/errors" |
+    tar -xof - -C "$new/wqx" 2>>"$new/errors"
+  if [ -d "$new/whole" ] && mkdir "$new/wqx/deno-dir"; then
+    # What a cleaner of old files has left of an earlier one.
+    [ ! -e "$1/$id" ] || ready "$1" || mv "$1/$id" "$new/broken" 2>>"$new/errors"
+    # rename(2) is all or nothing, and fails if another wqx was first; mv would move into its
+    # folder. The new Deno does it, which also shows that it runs here (C library, no noexec).
+    DENO_DIR="$new/wqx/deno-dir" DENO_NO_UPDATE_CHECK=1 "$new/wqx/deno" eval --no-config --no-lock \
+      'Deno.renameSync(...Deno.args)' "$new/wqx" "$1/$id" 2>>"$new/errors"
   fi
+  ready "$1" || why="$why$1: $(grep -v '^ ' "$new/errors" | tr '\n' ' ')
+"
   rm -rf "$new"
   trap - EXIT HUP INT TERM
-  [ "$unpacked" = 1 ]
+  ready "$1"
 }
 
 self="$0"

@@ -14,32 +14,19 @@ export async function openUrl(url: string, options: SourceOptions): Promise<Byte
   if (!URL.canParse(url)) throw new DataError("unreachable", `Cannot read ${name}: it is no URL`);
   const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
   const target: Target = { url, name, timeoutMs };
-  const access = { name, gapBytes: 64 * 1024, parallel: 4 };
-
   const first = await get(target, { start: 0, bytes: headBytes }, options.signal);
-  if (first.status === 200) {
-    const whole = first.body;
-    return sourceOf({
-      ...access,
-      size: whole.length,
-      fetch: ({ start, bytes }) => Promise.resolve(whole.subarray(start, start + bytes)),
-      close: () => {},
-    }, options);
-  }
   // After a redirect, the place that answered is asked again: replicas of a file may differ.
   const found: Target = { ...target, url: first.url, size: first.size };
   return sourceOf({
-    ...access,
+    name,
     size: first.size,
+    gapBytes: 64 * 1024,
+    parallel: 4,
+    preread: first.body,
     async fetch(span, signal) {
-      if (span.start + span.bytes <= first.body.length) {
-        return first.body.subarray(span.start, span.start + span.bytes);
-      }
-      const part = await get(found, span, signal);
+      const { status, body } = await get(found, span, signal);
       // A server may change its mind about ranges.
-      return part.status === 206
-        ? part.body
-        : part.body.subarray(span.start, span.start + span.bytes);
+      return status === 206 ? body : body.subarray(span.start, span.start + span.bytes);
     },
     close: () => {},
   }, options);
@@ -112,6 +99,9 @@ async function read(
           `sends no parts of files (HTTP ranges), and the file is too large to be read whole ` +
             `(over ${wholeFileBytesMax / 1024 ** 2} MB). Copy it to a disk`,
         );
+      }
+      if (expected !== undefined && body.length !== expected) {
+        throw changed(name, expected, body.length);
       }
       return { status: 200, url: response.url, body, size: body.length };
     }

@@ -129,17 +129,24 @@ function hush(): () => void {
   return () => restore.forEach((undo) => undo());
 }
 
-/** Reads header, keys and streamer infos of a file whose bytes `read` hands out. */
+/** Reads header, keys and streamer infos of a file; `read` hands out its bytes, by range. */
 export function openFile(
   name: string,
   size: number,
-  read: (start: number, bytes: number) => Promise<Uint8Array>,
+  read: (ranges: readonly { start: number; bytes: number }[]) => Promise<Uint8Array[]>,
 ): Promise<RootFile> {
   const proxy = Object.assign(new jsroot.FileProxy(), {
     openFile: () => Promise.resolve(true),
     getFileName: () => name,
     getFileSize: () => size,
-    readBuffer: async (start: number, bytes: number) => viewOf(await read(start, bytes)),
+    // Position and length by turns.
+    readBuffers: async (places: readonly number[]) => {
+      const ranges = [];
+      for (let i = 0; i < places.length; i += 2) {
+        ranges.push({ start: places[i]!, bytes: places[i + 1]! });
+      }
+      return (await read(ranges)).map(viewOf);
+    },
   });
   return quietly(() => jsroot.openFile(proxy));
 }

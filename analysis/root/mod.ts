@@ -11,6 +11,7 @@ import { openUrl } from "./http.ts";
 import * as jsroot from "./jsroot.ts";
 import { Reader } from "./reader.ts";
 import { type ByteSource, openPath, readOne, type SourceOptions } from "./source.ts";
+import { checkedTree } from "./tree.ts";
 import { unpack } from "./unpack.ts";
 
 export interface ColumnInfo {
@@ -52,7 +53,7 @@ export async function openTree(
   try {
     const head = await readOne(bytes, 0, Math.min(headBytes, bytes.size));
     const uuid = uuidFromHead(bytes.name, head, bytes.size);
-    const file = await openFile(bytes, head);
+    const file = await openFile(bytes);
     return new Reader(bytes, file, uuid, tree, await readTree(bytes, file, tree));
   } catch (error) {
     await bytes[Symbol.asyncDispose]();
@@ -77,17 +78,21 @@ function openSource(source: string, options: SourceOptions): Promise<ByteSource>
   }
 }
 
-function openFile(source: ByteSource, head: Uint8Array): Promise<jsroot.RootFile> {
+function openFile(source: ByteSource): Promise<jsroot.RootFile> {
   return blaming(
     source,
     "its list of contents",
     () =>
-      jsroot.openFile(source.name, source.size, (start, bytes) => {
-        // jsroot asks for more than a very small file has, but only at its start.
-        const inHead = head.subarray(start, start + bytes);
-        return start + bytes <= head.length || head.length === source.size
-          ? Promise.resolve(inHead)
-          : readOne(source, start, bytes);
+      jsroot.openFile(source.name, source.size, async (ranges) => {
+        const parts: Uint8Array[] = [];
+        // jsroot asks for some hundred bytes of header, even of a file that has fewer.
+        const within = ranges.map(({ start, bytes }) =>
+          start < headBytes
+            ? { start, bytes: Math.min(bytes, source.size - start) }
+            : { start, bytes }
+        );
+        await source.read(within, (bytes, i) => void (parts[i] = bytes));
+        return parts;
       }),
   );
 }
@@ -119,20 +124,12 @@ async function readTree(source: ByteSource, file: jsroot.RootFile, name: string)
   }
   return await blaming(source, `tree "${name}"`, async () => {
     const packed = await readOne(source, key.fSeekKey + key.fKeylen, key.fNbytes - key.fKeylen);
-    const tree = await jsroot.streamObject(file, key, await unpack(packed, key.fObjlen));
-    return asTree(tree);
+    return checkedTree(
+      await jsroot.streamObject(file, key, await unpack(packed, key.fObjlen)),
+    );
   });
 }
 
 function isTree(className: string): boolean {
   return className === "TTree" || className === "TNtuple" || className === "TNtupleD";
-}
-
-/** What jsroot made of the bytes, if it has the fields of a tree. */
-function asTree(object: object): jsroot.Tree {
-  const tree = object as Partial<jsroot.Tree>;
-  if (!Number.isSafeInteger(tree.fEntries) || !Array.isArray(tree.fBranches?.arr)) {
-    throw new Error("it has no branches");
-  }
-  return tree as jsroot.Tree;
 }

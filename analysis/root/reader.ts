@@ -13,6 +13,8 @@ import { unpack } from "./unpack.ts";
 /** Bit of ROOT::TIOFeatures. */
 const generateOffsetMap = 1;
 
+const readableTypes = "numbers, booleans, their arrays and std::vectors of them can be read";
+
 type Readable = ColumnSource & { readonly layout: Layout };
 
 /** A basket of a column, and which of its events are wanted. */
@@ -89,21 +91,23 @@ export class Reader implements TreeReader {
       );
     }
     const { layout } = column;
-    if (layout === null) throw this.#unsupported(column, `has type ${column.type}`);
+    if (layout === null) throw this.#unsupported(column, `has type ${column.type}`, readableTypes);
     const made = (column.branch.fIOFeatures?.fIOBits ?? 0) & generateOffsetMap;
     if (made !== 0 && layout.shape !== "fixed") {
-      throw this.#unsupported(column, "was written without entry offsets (kGenerateOffsetMap)");
+      const remedy = "write it without ROOT's option kGenerateOffsetMap";
+      throw this.#unsupported(column, "has no entry offsets", remedy);
     }
     const elsewhere = column.branch.fFileName;
-    if (elsewhere !== "") throw this.#unsupported(column, `is kept in another file, ${elsewhere}`);
+    if (elsewhere !== "") {
+      throw this.#unsupported(column, `is kept in another file, ${elsewhere}`, "read that one");
+    }
     return { ...column, layout };
   }
 
-  #unsupported({ name }: ColumnSource, why: string): DataError {
+  #unsupported({ name }: ColumnSource, why: string, remedy: string): DataError {
     return new DataError(
       "unsupported",
-      `Cannot read branch "${name}" of ${this.source.name}: it ${why}; numbers, booleans, ` +
-        "their arrays and std::vectors of them can be read",
+      `Cannot read branch "${name}" of ${this.source.name}: it ${why}; ${remedy}`,
     );
   }
 

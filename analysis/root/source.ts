@@ -69,6 +69,8 @@ export interface Access {
   readonly gapBytes: number;
   /** Spans in flight at once. */
   readonly parallel: number;
+  /** Bytes from the start of the file that are there already. */
+  readonly preread: Uint8Array;
   /** Exactly the bytes of the span, or it throws. */
   fetch(span: Range, signal: AbortSignal): Promise<Uint8Array>;
   close(): void;
@@ -76,7 +78,8 @@ export interface Access {
 
 /** A source over an access: joins ranges, keeps some spans in flight, counts bytes. */
 export function sourceOf(access: Access, options: SourceOptions): ByteSource {
-  let bytesRead = 0;
+  const { preread } = access;
+  let bytesRead = preread.length;
   return {
     name: access.name,
     size: access.size,
@@ -96,8 +99,11 @@ export function sourceOf(access: Access, options: SourceOptions): ByteSource {
       async function work() {
         for (const span of queue) {
           signal.throwIfAborted();
-          const data = await access.fetch(span, signal);
-          bytesRead += data.length;
+          const there = span.start + span.bytes <= preread.length;
+          const data = there
+            ? preread.subarray(span.start, span.start + span.bytes)
+            : await access.fetch(span, signal);
+          if (!there) bytesRead += data.length;
           for (const index of span.parts) {
             const { start, bytes } = ranges[index]!;
             const at = start - span.start;
@@ -155,6 +161,7 @@ export async function openPath(path: string, options: SourceOptions): Promise<By
       size: info.size,
       gapBytes: 16 * 1024,
       parallel: 1,
+      preread: new Uint8Array(),
       fetch: (span) => {
         const own = last.then(() => readFully(file, span, name));
         last = own.catch(() => {});

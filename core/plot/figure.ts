@@ -285,9 +285,11 @@ function unfinished(values: readonly number[]): string[] {
   return count === 0 ? [] : [`${count} bins are not finite and not drawn`];
 }
 
-/** Digits in groups for whole numbers, four digits for others. */
+/** Digits in groups; four digits where there is a fraction. */
 export function formatted(value: number): string {
-  if (!Number.isInteger(value)) return String(Number(value.toPrecision(4)));
+  if (!Number.isInteger(value) && Math.abs(value) < 1000) {
+    return String(Number(value.toPrecision(4)));
+  }
   return value.toLocaleString("en-US", { maximumFractionDigits: 0 });
 }
 

@@ -6,6 +6,8 @@ export interface Range {
   readonly high: number;
 }
 
+const decadesMax = 8;
+
 /**
  * Where a plot of `values` ± `errors` begins and ends; `headroom` is the part of the height to leave
  * free at the top. Logarithmic ranges begin below the smallest positive value.
@@ -27,8 +29,8 @@ export function contentRange(
   const free = 1 - headroom;
   if (log) {
     if (smallest === Infinity) return { low: 0.5, high: 10 };
-    // Half an entry keeps single entries visible; weights get a third of a decade.
-    const bottom = smallest >= 1 ? 0.5 : smallest / 2;
+    // Half the smallest keeps single entries visible; a stray tiny weight does not set the scale.
+    const bottom = Math.max(smallest / 2, high / 10 ** decadesMax);
     return { low: bottom, high: bottom * (Math.max(high, 2 * bottom) / bottom) ** (1 / free) };
   }
   if (low === 0 && high === 0) return { low: 0, high: 1 };
@@ -71,16 +73,16 @@ const superscripts: Readonly<Record<string, string>> = {
   9: "⁹",
 };
 
-/** `1`, `20`, `10⁴`, `2·10⁻³`. */
+/** `0.5`, `1`, `20`, `10⁴`, `2·10⁻³`. */
 function powerLabel(factor: number, decade: number): string {
-  if (decade === 0 || decade === 1) return String(factor * 10 ** decade);
+  if (Math.abs(decade) <= 1) return String(factor * 10 ** decade);
   const power = `10${[...String(decade)].map((digit) => superscripts[digit]).join("")}`;
   return factor === 1 ? power : `${factor}·${power}`;
 }
 
-/** d3 format of linear tick labels: 10k rather than 10,000; 1e-5 rather than zeros. */
-export function linearFormat({ low, high }: Range): string {
+/** d3 format of linear tick labels: 10k, not 10,000; 2e-5, not 0.00002; `null`: d3's own choice. */
+export function linearFormat({ low, high }: Range): string | null {
   const largest = Math.max(-low, high);
   if (largest >= 1e4) return "~s";
-  return largest < 1e-3 ? "~e" : "~g";
+  return largest < 1e-3 ? "~e" : null;
 }

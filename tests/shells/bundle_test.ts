@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import process from "node:process";
 import { bundleModule, bundleProcessor, wasmBytes } from "../../manager/bundle.ts";
 import { wqxCommand } from "../support/task_sandbox.ts";
 import { TempFolder } from "../support/temp.ts";
+import { until } from "../support/until.ts";
 
 const api = { key: "wqx.api", names: ["Hist", "axis"] };
 
@@ -200,15 +202,36 @@ Deno.test("bundleProcessor() refuses a default export that is no processor", asy
 
 Deno.test("bundleProcessor() shows the stack of a module that throws while it loads", async () => {
   await using folder = await analysis({
-    "processor.ts": "type Nothing = undefined;\nexport default (undefined as Nothing)!.process;",
+    "processor.ts": 'import { edges } from "./edges.ts";\nexport default { columns: edges };',
+    "edges.ts": "type N = number;\nexport const edges = rising([3, 1]);\n" +
+      "function rising(edges: N[]): N[] {\n  throw new Error(`not rising: ${edges}`);\n}",
   });
   const path = folder.join("processor.ts");
-  await assert.rejects(bundleProcessor(path, wqxCommand), (error: Error) => {
-    assert.equal(error.name, "UsageError");
-    assert.match(error.message, /Failed in loading the processor: .*undefined/);
-    assert.ok(error.message.includes(`${path}:2:`), error.message);
-    return true;
+  const edges = folder.join("edges.ts");
+  await assert.rejects(bundleProcessor(path, wqxCommand), {
+    name: "UsageError",
+    message: `${path}: Failed in loading the processor: not rising: 3,1\n` +
+      `Error: not rising: 3,1\n    at rising (${edges}:4:9)\n    at ${edges}:2:22`,
   });
+});
+
+Deno.test("bundleProcessor() stops when it is told to, and leaves no process", async () => {
+  await using folder = await TempFolder.create();
+  const pidFile = folder.join("pid");
+  const path = await folder.write(
+    "processor.js",
+    `await Deno.writeTextFile(${JSON.stringify(pidFile)}, String(Deno.pid));
+     await new Promise((resolve) => setTimeout(resolve, 1e9));
+     export default {};`,
+  );
+  const stop = new AbortController();
+  const bundled = bundleProcessor(path, wqxCommand, { signal: stop.signal });
+  const pid = await until(() => Deno.readTextFile(pidFile).then(Number, () => null), {
+    what: "the module to be loaded",
+  });
+  stop.abort(new Error("told to stop"));
+  await assert.rejects(bundled, { message: "told to stop" });
+  assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
 });
 
 Deno.test("bundleProcessor() survives a module that ends its process", async () => {

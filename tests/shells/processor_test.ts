@@ -10,7 +10,7 @@ const dimuon = new URL("../../examples/dimuon/", import.meta.url);
 Deno.test("a processor that throws fails with its own files and lines, and none of wqx", async () => {
   await using folder = await TempFolder.create();
   await folder.write(
-    "analysis/lib/cuts.ts",
+    "analysis/lib μ/cuts.ts",
     `export interface Cut { min: number }
 
 export function passes(cut: Cut, pt: number): boolean {
@@ -22,7 +22,7 @@ export function passes(cut: Cut, pt: number): boolean {
   const path = await addProcessor(
     folder,
     `import { Hist, type Events } from "wqx";
-import { passes } from "./lib/cuts.ts";
+import { passes } from "./lib μ/cuts.ts";
 
 type Unused = { readonly [key: string]: Hist };
 
@@ -39,7 +39,7 @@ export default {
   assert.equal(fault.message, "Failed in process(): no cut above 5 GeV: 7");
   assert.deepEqual(fault.stack?.split("\n"), [
     "RangeError: no cut above 5 GeV: 7",
-    `    at passes (${folder.join("analysis/lib/cuts.ts")}:4:26)`,
+    `    at passes (${folder.join("analysis/lib μ/cuts.ts")}:4:26)`,
     `    at ${path}:9:54`,
     `    at Object.process (${path}:9:39)`,
   ]);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createProgress, progressMode } from "../../cmd/progress.ts";
 import type { Progress } from "../../core/analysis/progress.ts";
 import { matchesGolden } from "../support/golden.ts";
+import { needs } from "../support/skip.ts";
 import { recordingTerminal } from "../support/terminal.ts";
 
 /** A run of 12 files and 1.2 million events that takes a minute, at a moment of it. */
@@ -38,8 +39,8 @@ function picture(columns: number, seconds: readonly number[], env: Record<string
   const view = createProgress("bars", terminal.stderr);
   for (const second of seconds.slice(0, -1)) view.update(at(second));
   const before = terminal.err().length;
-  // A note makes log-update draw the picture anew, whole.
   view.finish(at(seconds.at(-1) ?? 0));
+  // After a note the picture is drawn anew, whole.
   view.note("");
   return plain(terminal.err().slice(before)).split("\n").slice(-6, -1)
     .map((line) => line.trimEnd()).join("\n") + "\n";
@@ -83,13 +84,34 @@ Deno.test("no window is too small for the bars, down to one column", () => {
   }
 });
 
-Deno.test("bars never hide the cursor, so that no way out can leave it hidden", () => {
-  const terminal = recordingTerminal({ isTTY: true, env: utf8 });
-  const view = createProgress("bars", terminal.stderr);
-  for (const second of moments) view.update(at(second));
-  view.note("a note");
-  assert.ok(terminal.err().includes("\x1b["));
-  assert.ok(!terminal.err().includes("\x1b[?25l"));
+/** Whether a program can be given a terminal of its own. */
+const hasScript = (await new Deno.Command("sh", { args: ["-c", "command -v script"] }).output())
+  .success;
+
+Deno.test({
+  ...needs(
+    hasScript,
+    "`script` is missing, which gives a program a terminal",
+    "bars never hide the cursor, so that no way out, not even SIGKILL, can leave it hidden",
+  ),
+  async fn() {
+    const code = `
+      import { createProgress } from "./cmd/progress.ts";
+      import { openTerminal } from "./cmd/render.ts";
+      const view = createProgress("bars", openTerminal().stderr);
+      view.update(${JSON.stringify(at(20))});
+      view.note("a note");
+      Deno.kill(Deno.pid, "SIGKILL");`;
+    const run = `'${Deno.execPath()}' eval --no-check '${code}'`;
+    const { stdout } = await new Deno.Command("script", {
+      args: ["-qc", run, "/dev/null"],
+      cwd: new URL("../../", import.meta.url),
+      stdin: "null",
+    }).output();
+    const text = new TextDecoder().decode(stdout);
+    assert.match(text, /Accumulated.*a note.*Accumulated/s);
+    assert.ok(!text.includes("\x1b[?25l"));
+  },
 });
 
 Deno.test("bars are drawn ten times a second at most, on a change of phase, and at the end", () => {

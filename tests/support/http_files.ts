@@ -72,12 +72,14 @@ export class HttpFiles implements AsyncDisposable {
   #send(bytes: Uint8Array<ArrayBuffer>, status: number, headers: Record<string, string>): Response {
     const { hang, cut } = this.faults;
     if (hang !== "body" && !cut) return new Response(bytes, { status, headers });
-    const half = bytes.subarray(0, bytes.length / 2);
-    const rest = () => hang === "body" ? this.#stopped() : Promise.reject(new Error("cut"));
+    let sent = false;
     const body = new ReadableStream({
       pull: async (controller) => {
-        controller.enqueue(half);
-        await rest();
+        if (!sent) controller.enqueue(bytes.subarray(0, bytes.length / 2));
+        else if (hang === "body") await this.#stopped();
+        // Less than was promised: the server closes the connection.
+        if (sent) controller.close();
+        sent = true;
       },
     }, { highWaterMark: 0 });
     return new Response(body, {

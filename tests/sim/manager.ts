@@ -1,0 +1,201 @@
+/** The real scheduler with a shell of memory: files are a map, links are wires. */
+import { concat } from "../../core/bytes.ts";
+import { PeerProtocolError } from "../../core/errors.ts";
+import { type TaskId, taskId, type WorkerId, workerId } from "../../core/ids.ts";
+import { Decoder } from "../../core/protocol/decoder.ts";
+import type { ToManager } from "../../core/protocol/messages.ts";
+import { ToManagerGrammar } from "../../core/protocol/to_manager.ts";
+import { encodeToWorker } from "../../core/protocol/to_worker.ts";
+import { checkScheduler } from "../../core/scheduler/check.ts";
+import {
+  type ManagerAction,
+  type ManagerEvent,
+  type Place,
+  Scheduler,
+} from "../../core/scheduler/machine.ts";
+import type { Task, TaskEnd, TaskInput, TaskSpec } from "../../core/scheduler/tasks.ts";
+import type { Timeline } from "./timeline.ts";
+import type { End, Wire } from "./wire.ts";
+
+interface Line {
+  readonly decoder: Decoder<ToManager>;
+  wire: Wire | null;
+  place: Place;
+  pieces: Uint8Array[];
+}
+
+export interface SimManagerOptions {
+  readonly scheduler: Scheduler;
+  /** Whether reading an input fails this time. */
+  readonly unreadable: () => boolean;
+  readonly returned: (task: Task, end: TaskEnd) => void;
+  /** Every action, for comparing runs. */
+  readonly log: (line: string) => void;
+}
+
+export class SimManager {
+  /** The manager's disk, by path. */
+  readonly files = new Map<string, Uint8Array>();
+  readonly #lines = new Map<WorkerId, Line>();
+  #nextTask = 1;
+  #nextWorker = 1;
+  #scheduling = false;
+  readonly #actions: ManagerAction[] = [];
+
+  constructor(private readonly timeline: Timeline, private readonly options: SimManagerOptions) {
+    const tick = () => {
+      this.#deliver({ type: "tick" });
+      this.timeline.in(1000, tick);
+    };
+    timeline.in(1000, tick);
+  }
+
+  submit(spec: TaskSpec): TaskId {
+    const id = taskId(this.#nextTask++);
+    this.#deliver({ type: "submitted", id, spec });
+    return id;
+  }
+
+  cancel(id: TaskId): void {
+    this.#deliver({ type: "cancel", id });
+  }
+
+  /** A worker connects; `plug` is told the wire once both ends exist. */
+  accept(address: string): { end: End; plug: (wire: Wire) => void } {
+    const worker = workerId(`w${this.#nextWorker++}`);
+    const decoder = new Decoder<ToManager>(new ToManagerGrammar());
+    const line: Line = { decoder, wire: null, place: { kind: "nobody" }, pieces: [] };
+    this.#lines.set(worker, line);
+    this.#deliver({ type: "link_opened", worker, address });
+    const end: End = {
+      received: (bytes) => this.#received(worker, line, bytes),
+      closed: () => this.#closed(worker, "it closed the connection"),
+    };
+    return { end, plug: (wire) => line.wire = wire };
+  }
+
+  #received(worker: WorkerId, line: Line, bytes: Uint8Array): void {
+    if (!this.#lines.has(worker)) return;
+    line.decoder.feed(bytes);
+    try {
+      for (let m = line.decoder.next(); m !== null; m = line.decoder.next()) {
+        if (m.type !== "payload") {
+          this.#deliver({ type: "received", worker, message: m });
+          continue;
+        }
+        line.pieces.push(m.bytes.slice());
+        if (m.last) this.#stored(worker, line);
+      }
+    } catch (error) {
+      if (!(error instanceof PeerProtocolError)) throw error;
+      line.wire!.close("manager");
+      this.#closed(worker, error.message);
+    }
+  }
+
+  #stored(worker: WorkerId, line: Line): void {
+    const bytes = concat(line.pieces);
+    line.pieces = [];
+    const { place } = line;
+    if (place.kind === "file") this.files.set(place.path, bytes);
+    const stored = place.kind === "printed"
+      ? { kind: "printed", bytes } as const
+      : { kind: "file" } as const;
+    this.#deliver({ type: "stored", worker, stored });
+  }
+
+  #closed(worker: WorkerId, why: string): void {
+    if (!this.#lines.delete(worker)) return;
+    this.#deliver({ type: "link_closed", worker, why });
+  }
+
+  #deliver(event: ManagerEvent): void {
+    const { scheduler } = this.options;
+    this.#perform(scheduler.handle(event, this.timeline.nowMs));
+    checkScheduler(scheduler);
+    if (this.#scheduling) return;
+    this.#scheduling = true;
+    this.timeline.in(0, () => {
+      this.#scheduling = false;
+      this.#perform(scheduler.schedule(this.timeline.nowMs));
+      checkScheduler(scheduler);
+    });
+  }
+
+  #perform(actions: readonly ManagerAction[]): void {
+    const first = this.#actions.length === 0;
+    this.#actions.push(...actions);
+    if (!first) return; // a reaction to an action comes after it
+    for (let i = 0; i < this.#actions.length; i++) this.#act(this.#actions[i]!);
+    this.#actions.length = 0;
+  }
+
+  #act(action: ManagerAction): void {
+    this.options.log(`${this.timeline.nowMs.toFixed(3)} ${brief(action)}`);
+    switch (action.type) {
+      case "attempt_ended":
+        return;
+      case "returned":
+        return this.options.returned(action.task, action.end);
+    }
+    const line = this.#lines.get(action.worker);
+    if (line === undefined) return;
+    switch (action.type) {
+      case "send":
+        return line.wire!.send("worker", encodeToWorker(action.message));
+      case "answer_name":
+        return line.wire!.send("worker", new TextEncoder().encode("sim\n"));
+      case "dispatch":
+        return this.#dispatch(line.wire!, action);
+      case "receive":
+        line.place = action.into;
+        return;
+      case "close":
+        line.wire!.close("manager");
+        this.#lines.delete(action.worker);
+        return;
+    }
+  }
+
+  #dispatch(
+    wire: Wire,
+    { worker, id, inputs, block }: Extract<ManagerAction, { type: "dispatch" }>,
+  ): void {
+    for (const [i, input] of inputs.entries()) {
+      const bytes = this.#read(input);
+      if (bytes === null) {
+        const unsent = inputs.slice(i).map((rest) => rest.cacheName);
+        const why = "it cannot be read";
+        this.timeline.in(0, () => {
+          this.#deliver({ type: "input_unreadable", worker, id, unsent, why });
+        });
+        return;
+      }
+      const { cacheName } = input;
+      const put = { type: "put", cacheName, length: bytes.length, mode: 0o644 } as const;
+      wire.send("worker", encodeToWorker(put));
+      wire.send("worker", bytes);
+    }
+    wire.send("worker", encodeToWorker(block));
+  }
+
+  #read({ source }: TaskInput): Uint8Array | null {
+    if (this.options.unreadable()) return null;
+    return source.kind === "buffer" ? source.bytes : this.files.get(source.path) ?? null;
+  }
+}
+
+function brief(action: ManagerAction): string {
+  switch (action.type) {
+    case "send":
+      return `${action.worker} ← ${JSON.stringify(action.message)}`;
+    case "dispatch":
+      return `${action.worker} ← task ${action.id} and ${action.inputs.length} inputs`;
+    case "returned":
+      return `task ${action.task.id} returned: ${JSON.stringify(action.end)}`;
+    case "attempt_ended":
+      return `task ${action.id} attempt: ${JSON.stringify(action.attempt.ending)}`;
+    default:
+      return JSON.stringify(action);
+  }
+}

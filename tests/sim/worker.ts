@@ -1,0 +1,214 @@
+/** The real worker machine with a shell of memory: cache and sandboxes are maps, tasks take time. */
+import { concat } from "../../core/bytes.ts";
+import { PeerProtocolError } from "../../core/errors.ts";
+import { Decoder } from "../../core/protocol/decoder.ts";
+import type { TaskBlock, ToWorker } from "../../core/protocol/messages.ts";
+import { encodeToManager } from "../../core/protocol/to_manager.ts";
+import { ToWorkerGrammar } from "../../core/protocol/to_worker.ts";
+import {
+  type WorkerAction,
+  type WorkerEvent,
+  type WorkerIdentity,
+  WorkerMachine,
+} from "../../core/worker/machine.ts";
+import type { Timeline } from "./timeline.ts";
+import type { End, Wire } from "./wire.ts";
+
+export type Files = Map<string, Uint8Array>;
+
+/** What a command does with its sandbox: how long it takes, and what it leaves at its end. */
+export interface Effect {
+  readonly ms: number;
+  readonly exitCode: number;
+  readonly printed: Uint8Array;
+  readonly outputs: Files;
+}
+
+export interface SimWorkerOptions {
+  readonly identity: WorkerIdentity;
+  /** Factor on the time of everything. */
+  readonly slowness: number;
+  readonly execute: (command: string, sandbox: Files) => Effect;
+  /** Whether keeping a received object fails this time. */
+  readonly storeFails: () => boolean;
+  /** The link is over: by the manager, by a fault, or because the worker left. */
+  readonly gone: (terminate: boolean) => void;
+}
+
+interface Attempt {
+  readonly sandbox: Files;
+  printed: Uint8Array;
+  forgotten: boolean;
+}
+
+/** One link of one worker. */
+export class SimWorker {
+  readonly end: End;
+  readonly #machine: WorkerMachine;
+  readonly #decoder = new Decoder<ToWorker>(new ToWorkerGrammar());
+  readonly #cache: Files = new Map();
+  readonly #attempts = new Map<number, Attempt>();
+  #storing: { readonly name: string; readonly pieces: Uint8Array[] } | null = null;
+  #wire: Wire | null = null;
+  #alive = true;
+
+  constructor(private readonly timeline: Timeline, private readonly options: SimWorkerOptions) {
+    const limits = { idleTimeoutMs: 900_000 };
+    this.#machine = new WorkerMachine(options.identity, limits, timeline.nowMs);
+    this.end = {
+      received: (bytes) => this.#received(bytes),
+      closed: () => this.#leave(false),
+    };
+  }
+
+  start(wire: Wire): void {
+    this.#wire = wire;
+    this.#deliver({ type: "connected" });
+    const tick = () => {
+      if (!this.#alive) return;
+      this.#deliver({ type: "tick" });
+      this.timeline.in(5000, tick);
+    };
+    this.timeline.in(5000, tick);
+  }
+
+  /** Killed: it does nothing any more, and nobody is told by it. */
+  die(): void {
+    this.#alive = false;
+  }
+
+  #received(bytes: Uint8Array): void {
+    if (!this.#alive) return;
+    this.#decoder.feed(bytes);
+    try {
+      for (let m = this.#decoder.next(); m !== null && this.#alive; m = this.#decoder.next()) {
+        if (m.type !== "payload") {
+          this.#deliver({ type: "received", message: m });
+          continue;
+        }
+        const { name, pieces } = this.#storing!;
+        pieces.push(m.bytes.slice());
+        if (m.last && !this.options.storeFails()) this.#cache.set(name, concat(pieces));
+      }
+    } catch (error) {
+      if (!(error instanceof PeerProtocolError)) throw error;
+      this.#wire!.close("worker");
+      this.#leave(false);
+    }
+  }
+
+  #deliver(event: WorkerEvent): void {
+    if (!this.#alive) return;
+    for (const action of this.#machine.handle(event, this.timeline.nowMs)) this.#perform(action);
+  }
+
+  #perform(action: WorkerAction): void {
+    switch (action.type) {
+      case "send":
+        this.#send(encodeToManager(action.message));
+        break;
+      case "store":
+        this.#storing = { name: action.cacheName, pieces: [] };
+        break;
+      case "unlink":
+        this.#cache.delete(action.cacheName);
+        break;
+      case "stage_in":
+        this.#stageIn(action.task);
+        break;
+      case "start":
+        this.#start(action.task);
+        break;
+      case "stage_out":
+        this.#stageOut(action.task);
+        break;
+      case "forget": {
+        const attempt = this.#attempts.get(action.taskId);
+        if (attempt !== undefined) attempt.forgotten = true;
+        this.#attempts.delete(action.taskId);
+        break;
+      }
+      case "send_result": {
+        this.#send(encodeToManager(action.message));
+        const { taskId } = action.message;
+        const body = action.body === "captured" ? this.#attempts.get(taskId)!.printed : action.body;
+        this.#send(body);
+        break;
+      }
+      case "send_cached":
+        this.#sendCached(action.cacheName);
+        break;
+      case "close":
+        this.#wire!.close("worker");
+        this.#leave(action.then === "terminate");
+        break;
+    }
+  }
+
+  #stageIn(task: TaskBlock): void {
+    const attempt: Attempt = { sandbox: new Map(), printed: new Uint8Array(0), forgotten: false };
+    this.#attempts.set(task.taskId, attempt);
+    this.#after(1, attempt, () => {
+      let trouble: string | null = null;
+      for (const { cacheName, sandboxName } of task.inputs) {
+        const bytes = this.#cache.get(cacheName);
+        if (bytes === undefined) trouble = `${cacheName} is not in the cache`;
+        else attempt.sandbox.set(sandboxName, bytes);
+      }
+      return { type: "staged_in", taskId: task.taskId, trouble };
+    });
+  }
+
+  #start(task: TaskBlock): void {
+    const attempt = this.#attempts.get(task.taskId)!;
+    const effect = this.options.execute(task.command, attempt.sandbox);
+    this.#after(effect.ms, attempt, () => {
+      for (const [name, bytes] of effect.outputs) attempt.sandbox.set(name, bytes);
+      attempt.printed = effect.printed;
+      const measured = { cpuUserMs: effect.ms, cpuSystemMs: 0, memoryPeakMb: 10 };
+      const exit = { exitCode: effect.exitCode, wallMs: effect.ms, measured };
+      return { type: "exited", taskId: task.taskId, exit };
+    });
+  }
+
+  #stageOut(task: TaskBlock): void {
+    const attempt = this.#attempts.get(task.taskId)!;
+    this.#after(1, attempt, () => {
+      for (const { cacheName, sandboxName } of task.outputs) {
+        this.#cache.delete(cacheName);
+        const bytes = attempt.sandbox.get(sandboxName);
+        if (bytes !== undefined) this.#cache.set(cacheName, bytes);
+      }
+      const printedBytes = attempt.printed.length;
+      return { type: "staged_out", taskId: task.taskId, printedBytes };
+    });
+  }
+
+  #sendCached(name: string): void {
+    const bytes = this.#cache.get(name);
+    if (bytes === undefined) {
+      this.#send(encodeToManager({ type: "missing", path: name, errno: 2 }));
+    } else {
+      this.#send(encodeToManager({ type: "file", path: name, length: bytes.length }));
+      this.#send(bytes);
+    }
+    this.#send(encodeToManager({ type: "end" }));
+  }
+
+  /** Something that takes time; forgotten attempts report nothing. */
+  #after(ms: number, attempt: Attempt, work: () => WorkerEvent): void {
+    this.timeline.in(ms * this.options.slowness, () => {
+      if (!attempt.forgotten && this.#alive) this.#deliver(work());
+    });
+  }
+
+  #send(bytes: Uint8Array): void {
+    this.#wire!.send("manager", bytes);
+  }
+
+  #leave(terminate: boolean): void {
+    if (!this.#alive) return;
+    this.#alive = false;
+    this.options.gone(terminate);
+  }
+}
