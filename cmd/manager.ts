@@ -38,7 +38,7 @@ export const command = defineCommand({
       const { stop, abort } = signals;
       end = await Analysis.run(spec, { view, wqx: selfCommand(), version, stop, abort });
     } catch (error) {
-      if (!signals.abort.aborted) throw error;
+      if (!signals.stop.aborted) throw error;
       stderr.write("Interrupted; nothing was merged.\n");
       return interruptedExitCode;
     }
@@ -60,6 +60,10 @@ function tell(end: AnalysisEnd, { stdout, stderr }: Terminal, quiet: boolean): v
     const what = range === null ? "" : `events [${range.start}, ${range.stop}) of `;
     stderr.write(yellow(`Left out: ${what}"${file}" (dataset ${dataset}): ${why}`) + "\n");
   }
-  if (end.partial) stderr.write(yellow("The result is partial.") + "\n");
+  if (end.partial) {
+    const { processed, total } = end.events;
+    const of = total === null ? "" : ` of ${total}`;
+    stderr.write(yellow(`The result is partial: it has ${processed}${of} events.`) + "\n");
+  }
   if (end.stopped?.kind === "failed") stderr.write(red(end.stopped.message) + "\n");
 }

@@ -64,6 +64,7 @@ const symbols = {
   read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   sigemptyset: { parameters: ["buffer"], result: "i32" },
   sigfillset: { parameters: ["buffer"], result: "i32" },
+  syscall: { parameters: ["i64", "i64", "i64"], result: "i64" },
   wait4: { parameters: ["i32", "buffer", "i32", "buffer"], result: "i32" },
   waitid: { parameters: ["i32", "i32", "buffer", "i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
@@ -74,6 +75,8 @@ const F_SETFL = 4, F_DUPFD_CLOEXEC = 1030;
 const PR_SET_CHILD_SUBREAPER = 36;
 const WNOHANG = 1, WEXITED = 4, WNOWAIT = 0x1000000;
 const P_PID = 1;
+/** Without a wrapper in older libraries; the same number on all architectures. */
+const SYS_pidfd_open = 434n;
 const POSIX_SPAWN_SETSIGDEF = 0x04, POSIX_SPAWN_SETSIGMASK = 0x08, POSIX_SPAWN_SETSID = 0x80;
 
 /** Room for the opaque structs of posix_spawn: 336, 80 and 128 bytes in glibc and in musl. */
@@ -123,6 +126,8 @@ function libraryNames(): string[] {
 
 /** The C library of this machine. Every call is short and synchronous; none of them blocks. */
 export class Libc {
+  /** Whether the kernel has pidfds (5.3), by which Deno then waits for its own children. */
+  readonly hasPidfds: boolean;
   readonly #library: Deno.DynamicLibrary<typeof symbols>;
   /** Attributes of every launch: own session, no blocked and no ignored signals. */
   readonly #attributes = new Uint8Array(opaqueBytes);
@@ -145,6 +150,9 @@ export class Libc {
     // Deno ignores SIGPIPE, which a task would inherit and then meet as a write error.
     c.posix_spawnattr_setsigdefault(this.#attributes, all);
     c.posix_spawnattr_setsigmask(this.#attributes, none);
+    const pidfd = Number(c.syscall(SYS_pidfd_open, BigInt(Deno.pid), 0n));
+    this.hasPidfds = pidfd >= 0;
+    if (pidfd >= 0) c.close(pidfd);
   }
 
   /** Throws LibcUnavailable off 64-bit Linux, and where no library answers to the known names. */

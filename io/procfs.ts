@@ -73,12 +73,27 @@ export function descendantsOf(pid: number): number[] {
   return [...children, ...children.flatMap(descendantsOf)];
 }
 
+/** The processes that this one holds a pidfd of, as Deno does of its own children. */
+export function watchedByPidfd(): number[] {
+  return listFolder("/proc/self/fd").flatMap((fd) => {
+    try {
+      if (!Deno.readLinkSync(`/proc/self/fd/${fd}`).endsWith("[pidfd]")) return [];
+    } catch {
+      return []; // Closed meanwhile.
+    }
+    const pid = Number(/^Pid:\s*(\d+)$/m.exec(readProc(`/proc/self/fdinfo/${fd}`) ?? "")?.[1]);
+    return pid > 0 ? [pid] : [];
+  });
+}
+
 /** Every process that can be seen. */
 export function listProcesses(): number[] {
+  return listFolder("/proc").map(Number).filter((pid) => pid > 0);
+}
+
+function listFolder(path: string): string[] {
   try {
-    return [...Deno.readDirSync("/proc")].map((entry) => Number(entry.name)).filter((pid) =>
-      pid > 0
-    );
+    return [...Deno.readDirSync(path)].map((entry) => entry.name);
   } catch {
     return [];
   }

@@ -66,6 +66,7 @@ export interface AnalysisEnd {
   readonly stopped: Stopped | null;
   /** Not all events are in the result. */
   readonly partial: boolean;
+  readonly events: { readonly processed: number; readonly total: number | null };
   readonly categories: readonly CategorySummary[];
   readonly outputs: readonly string[];
   readonly leftOut: AnalysisRun["leftOut"];
@@ -96,7 +97,9 @@ export class Analysis {
   static async run(spec: AnalysisSpec, options: AnalysisOptions): Promise<AnalysisEnd> {
     const { processor } = spec;
     const bundle = processor.kind === "module"
-      ? await bundleProcessor(processor.path, options.wqx)
+      ? await bundleProcessor(processor.path, options.wqx, {
+        signal: AbortSignal.any([options.stop, options.abort]),
+      })
       : null;
     await using folder = await RunFolder.open(spec.output);
     const partsFolder = folder.partsPath;
@@ -118,10 +121,9 @@ export class Analysis {
         this.#workersSeen.set(id, greeting?.hostname ?? address);
         options.view.note(`Worker ${id} joined from ${address} with ${total.cores} cores`);
       },
-      workerLeft: ({ id, greeting }, why) => {
-        if (greeting !== null && this.#run.end === null) {
-          options.view.note(`Worker ${id} left: ${why}`);
-        } else if (greeting === null) options.view.note(`A connection was refused: ${why}`);
+      workerLeft: ({ id, greeting, address }, why) => {
+        const who = greeting === null ? `The connection from ${address}` : `Worker ${id}`;
+        if (this.#run.end === null) options.view.note(`${who} was lost: ${why}`);
       },
     });
     const { workers } = spec;
@@ -229,9 +231,9 @@ export class Analysis {
 
   async #conclude(): Promise<AnalysisEnd> {
     const { result, stopped } = this.#run.end!;
-    const { eventsTotal } = this.#run.counts;
-    const events = result?.events ?? 0;
-    const partial = stopped !== null || this.#run.leftOut.length > 0 || events < (eventsTotal ?? 0);
+    const { leftOut } = this.#run;
+    const events = { processed: result?.events ?? 0, total: this.#run.counts.eventsTotal };
+    const partial = stopped !== null || leftOut.length > 0;
     const categories = this.#report.summary();
     const outputs = await writeOutputs(this.folder, {
       spec: this.spec,
@@ -239,16 +241,16 @@ export class Analysis {
       startedAt: this.#startedAt,
       elapsedMs: performance.now() - this.#startedMs,
       result: result === null ? null : await this.#read(result),
-      events: { processed: events, total: eventsTotal },
+      events,
       partial,
       stopped,
-      leftOut: this.#run.leftOut,
+      leftOut,
       seen: this.#run.seen,
       categories,
       tasks: this.#report.tasks,
       workers: [...this.#workersSeen].map(([id, host]) => ({ id, host })),
     });
-    return { stopped, partial, categories, outputs, leftOut: this.#run.leftOut };
+    return { stopped, partial, events, categories, outputs, leftOut };
   }
 
   async #read(part: Part): Promise<Accumulator> {
@@ -280,7 +282,9 @@ export class Analysis {
       workers: tasks.workers,
       elapsedMs: nowMs - this.#startedMs,
       eventsPerSecond,
-      leftMs: eventsPerSecond > 0 ? eventsLeft / eventsPerSecond * 1000 : null,
+      leftMs: this.#run.end === null && eventsPerSecond > 0
+        ? eventsLeft / eventsPerSecond * 1000
+        : null,
     };
   }
 

@@ -1,12 +1,15 @@
 /** An analysis file and the command line → an analysis in which nothing is left to doubt. */
 import { basename, dirname, resolve } from "node:path";
+import { z } from "zod";
 import type { AnalysisSpec, LocalWorkers, ResourceRequest } from "../core/analysis/spec.ts";
 import type { PortRange } from "../core/units.ts";
 import {
   analysisSchema,
   type AnalysisYaml,
   check,
+  datasetsSchema,
   label,
+  processorSchema,
   type ProcessorYaml,
 } from "./analysis_schema.ts";
 import { readFileset } from "./fileset.ts";
@@ -40,22 +43,24 @@ const analysisBytesMax = 4 * 1024 ** 2;
 export async function loadAnalysis(path: string, overrides: Overrides): Promise<AnalysisSpec> {
   const problems = new Problems();
   const source = await SourceFile.read(path, path, "the analysis", analysisBytesMax, problems);
-  problems.throwIfAny();
-  const yaml = source && check(analysisSchema, source.data, source, [], problems);
-  if (source === null || yaml === null) {
-    problems.throwIfAny();
-    throw new Error(`"${path}" failed its schema without a reason`);
-  }
+  if (source === null) return refused(problems);
   const folder = resolve(dirname(path));
-  const { files, datasets } = await readFileset(yaml.datasets, {
-    source,
-    folder,
-    tree: yaml.tree,
-    send: yaml["send-files"],
-    problems,
-  });
   const complain: Complain = (at, text) =>
     source.report(problems, source.offsetOf(at), `${label(at)}${text}`);
+  const yaml = check(analysisSchema, source.data, source, [], problems);
+  const context = { source, folder, problems };
+  if (yaml === null) {
+    // What is sound is looked at all the same, so that all that is wrong is told at once.
+    const { datasets, processor } = soundParts(source.data);
+    if (datasets) await readFileset(datasets, { ...context, tree: "", send: "auto" });
+    if (processor) await processorOf(processor, folder, complain);
+    return refused(problems);
+  }
+  const { files, datasets } = await readFileset(yaml.datasets, {
+    ...context,
+    tree: yaml.tree,
+    send: yaml["send-files"],
+  });
   const name = yaml.name ?? basename(path).replace(/\.[^.]*$/, "");
   const resources = resourcesOf(yaml, overrides);
   const workers = workersOf(yaml, overrides);
@@ -76,6 +81,20 @@ export async function loadAnalysis(path: string, overrides: Overrides): Promise<
   };
   problems.throwIfAny();
   return spec;
+}
+
+function refused(problems: Problems): never {
+  problems.throwIfAny();
+  throw new Error("The analysis was refused without a reason");
+}
+
+/** Of an analysis that breaks its schema, the parts that do not. */
+function soundParts(data: unknown) {
+  const parts = z.object({ datasets: z.unknown(), processor: z.unknown() }).safeParse(data).data;
+  return {
+    datasets: datasetsSchema.safeParse(parts?.datasets).data,
+    processor: processorSchema.safeParse(parts?.processor).data,
+  };
 }
 
 type Complain = (at: Path, text: string) => void;

@@ -166,16 +166,19 @@ export const filesetSchema = byShape<Readonly<Record<string, DatasetYaml>>>(
   { mapping: z.record(z.string(), dataset) },
 );
 
-const datasets = byShape<string | Readonly<Record<string, DatasetYaml>>>(
+export const datasetsSchema = byShape<string | Readonly<Record<string, DatasetYaml>>>(
   "a mapping of datasets to their files, or the name of a coffea fileset",
   { text, mapping: filesetSchema },
 );
 
-const processor = byShape<ProcessorYaml>("the name of a module, or a mapping with a command", {
-  text: text.transform((path) => ({ kind: "module" as const, path })),
-  mapping: mapping({ command: text, inputs: z.array(text).default([]) })
-    .transform(({ command, inputs }) => ({ kind: "command" as const, command, inputs })),
-});
+export const processorSchema = byShape<ProcessorYaml>(
+  "the name of a module, or a mapping with a command",
+  {
+    text: text.transform((path) => ({ kind: "module" as const, path })),
+    mapping: mapping({ command: text, inputs: z.array(text).default([]) })
+      .transform(({ command, inputs }) => ({ kind: "command" as const, command, inputs })),
+  },
+);
 
 export type ProcessorYaml =
   | { readonly kind: "module"; readonly path: string }
@@ -228,9 +231,9 @@ const name = text.max(100).refine(
 export const analysisSchema = byShape("a mapping with datasets and processor", {
   mapping: mapping({
     name: name.optional(),
-    datasets,
+    datasets: datasetsSchema,
     tree: text.default("Events"),
-    processor,
+    processor: processorSchema,
     chunksize: countFrom(1).default(100_000),
     maxchunks: countFrom(1).nullish(),
     resources: resources.optional(),

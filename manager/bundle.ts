@@ -122,7 +122,7 @@ export async function bundleModule(
   };
 }
 
-/** Compiled once, as the tests bundle many modules in one process. */
+/** Compiled once a process: it takes longer than a bundle. */
 let compiled: Promise<WebAssembly.Module> | null = null;
 
 /** More than a screen of errors helps nobody: later ones often follow from the first. */

@@ -32,7 +32,7 @@ export async function writeOutputs(folder: RunFolder, run: RunOutputs): Promise<
     names.push(name);
   };
   if (run.result !== null) {
-    await write(resultName, JSON.stringify(resultJson(run), null, 1) + "\n");
+    await write(resultName, JSON.stringify(resultJson(run)) + "\n");
     for (const [name, hist] of histsIn(run.result)) {
       await write(`${name}.svg`, await renderSvg(hist, { partial: run.partial }));
     }

@@ -88,7 +88,7 @@ export class Guard implements AsyncDisposable {
     return new Guard(child);
   }
 
-  /** The guard is a child of ours in a session of its own: no orphan of a task. */
+  /** Of the guard process, which is also its session. */
   get pid(): number {
     return this.#child.pid;
   }

@@ -10,6 +10,7 @@ import {
   type ProcessStat,
   readEnvironment,
   readStat,
+  watchedByPidfd,
 } from "../io/procfs.ts";
 
 /** In the environment of every process of a task: `<OWNER#MARK>`, after those of outer workers. */
@@ -75,23 +76,19 @@ export class Orphans {
   readonly owners = new Map<number, OrphanOwner>();
   readonly #libc: Libc;
   readonly #owner: string;
-  readonly #ownSessions: ReadonlySet<number>;
-  readonly #spare: ReadonlySet<number>;
+  /** Session of this process: what is in it is Deno's own child, because tasks have theirs. */
+  readonly #ownSession: number;
+  /** Deno's own children in other sessions (the guard), with their start. */
+  readonly #denos = new Map<number, number>();
   readonly #known = new Map<number, Orphan>();
   readonly #unknownZombies = new Map<number, number>();
   /** Start of the first task: what is older belongs to none. */
   #firstTicks = Infinity;
 
-  constructor(
-    libc: Libc,
-    owner: string,
-    ownSessions: readonly number[],
-    spare: readonly number[],
-  ) {
+  constructor(libc: Libc, owner: string, ownSession: number) {
     this.#libc = libc;
     this.#owner = owner;
-    this.#ownSessions = new Set(ownSessions);
-    this.#spare = new Set(spare);
+    this.#ownSession = ownSession;
   }
 
   /** Those that are still to be killed or reaped. */
@@ -119,9 +116,9 @@ export class Orphans {
     for (let changed = true; changed;) {
       changed = false;
       for (const pid of childrenOf(Deno.pid)) {
-        if (isOurs(pid) || this.#spare.has(pid)) continue;
+        if (isOurs(pid)) continue;
         const stat = readStat(pid);
-        if (stat === null || this.#ownSessions.has(stat.session)) continue;
+        if (stat === null || stat.session === this.#ownSession) continue;
         // Until its launching shell is reaped, a task may look like an orphan of itself.
         if (this.owners.get(stat.session)?.pid === 0) continue;
         seen.add(pid);
@@ -160,6 +157,7 @@ export class Orphans {
   #identify(stat: ProcessStat): Owner | undefined {
     const bySession = this.owners.get(stat.session);
     if (bySession !== undefined) return bySession;
+    if (this.#isDenos(stat)) return undefined;
     if (stat.state === "Z") {
       // Its environment is gone. Deno reaps its own children at once, so what stays is ours.
       const nowMs = performance.now();
@@ -171,7 +169,16 @@ export class Orphans {
     }
     const mark = markIn(readEnvironment(stat.pid), this.#owner);
     if (mark !== null) return this.owners.values().find((owner) => owner.mark === mark) ?? null;
-    return stat.startTicks < this.#firstTicks ? undefined : "unknown";
+    return stat.startTicks < this.#firstTicks || !this.#libc.hasPidfds ? undefined : "unknown";
+  }
+
+  /** Whether Deno waits for this child: where the kernel has them (5.3), by a pidfd. */
+  #isDenos({ pid, startTicks }: ProcessStat): boolean {
+    if (this.#denos.get(pid) === startTicks) return true;
+    this.#denos.delete(pid);
+    if (!watchedByPidfd().includes(pid)) return false;
+    this.#denos.set(pid, startTicks);
+    return true;
   }
 
   #mustGo({ owner, startTicks }: Orphan): boolean {

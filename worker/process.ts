@@ -69,8 +69,6 @@ export interface Spawner extends AsyncDisposable {
 export interface SpawnerOptions {
   /** Unique to this worker on this machine: the path of its workspace. Marks its processes. */
   readonly owner: string;
-  /** Our own children in sessions of their own (the guard), which are not orphans of a task. */
-  readonly spare?: readonly number[];
   /** False: plain children, nothing measured, as on systems without the Linux calls. */
   readonly exact?: boolean;
 }
@@ -147,7 +145,7 @@ class ExactSpawner implements Spawner {
     this.#libc = libc;
     this.#owner = options.owner;
     this.#bootMs = uptime * 1000 - performance.now();
-    this.#orphans = new Orphans(libc, options.owner, [self.session], options.spare ?? []);
+    this.#orphans = new Orphans(libc, options.owner, self.session);
     libc.setSubreaper(true);
     this.#pipe = libc.pipe();
     Deno.addSignalListener("SIGCHLD", this.#onChild);

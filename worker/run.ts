@@ -37,7 +37,7 @@ export interface WorkerOptions {
 export async function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
   await using workspace = await Workspace.create(options.workdir, options.wqx);
   await using guard = Guard.start(workspace.path);
-  await using spawner = openSpawner({ owner: workspace.path, spare: [guard.pid] });
+  await using spawner = openSpawner({ owner: workspace.path });
   const resources = await detectResources(options.resources, workspace.path);
   if (spawner.unmeasured !== null) options.log(`Tasks are not measured: ${spawner.unmeasured}`);
   const parts: SessionParts = {

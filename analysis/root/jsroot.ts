@@ -41,7 +41,7 @@ export interface BasketHeader {
   /** One past the last byte of the values, counted from the start of the key. */
   readonly fLast: number;
   readonly fEntryOffset?: Int32Array;
-  readonly fBufferRef?: { readonly arr: DataView };
+  readonly fBufferRef?: { readonly arr: DataView | null };
 }
 
 export interface Leaf {

@@ -151,11 +151,12 @@ export class Reader implements TreeReader {
     const ranges: Range[] = [];
     const onDisk: Wanted[] = [];
     for (const basket of wanted) {
-      if ("start" in basket.at) {
-        ranges.push(basket.at);
+      const { at } = basket;
+      if ("start" in at) {
+        ranges.push(at);
         onDisk.push(basket);
       } else {
-        baskets.set(basket, storedInTree(basket, basket.at));
+        baskets.set(basket, await this.#blaming(basket.column, () => storedInTree(basket, at)));
       }
     }
     await this.source.read(ranges, async (bytes, i) => {
@@ -186,14 +187,10 @@ export class Reader implements TreeReader {
 
 /** A basket that ROOT left in the tree because it was not full; it is never compressed. */
 function storedInTree({ from, to, events }: Wanted, header: jsroot.BasketHeader): Basket {
-  const { buffer, byteOffset } = header.fBufferRef!.arr;
-  const values = new Uint8Array(buffer, byteOffset, header.fLast - header.fKeylen);
-  return {
-    from,
-    to,
-    events,
-    values,
-    entryOffsets: header.fEntryOffset ?? null,
-    base: header.fKeylen,
-  };
+  const content = header.fBufferRef?.arr;
+  const valueBytes = header.fLast - header.fKeylen;
+  if (!content || valueBytes > content.byteLength) throw new Error("a basket is cut off");
+  const values = new Uint8Array(content.buffer, content.byteOffset, valueBytes);
+  const entryOffsets = header.fEntryOffset ?? null;
+  return { from, to, events, values, entryOffsets, base: header.fKeylen };
 }

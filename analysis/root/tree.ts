@@ -33,8 +33,10 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-function areCounts(values: ArrayLike<unknown> | undefined, length: number): boolean {
-  if (values === undefined || !(values.length >= length)) return false;
-  for (let i = 0; i < length; i++) if (!isCount(values[i])) return false;
+/** Of each basket written, and of the one after them, which may be inside the tree. */
+function areCounts(values: ArrayLike<unknown> | undefined, baskets: number): boolean {
+  if (values === undefined || !(values.length >= baskets)) return false;
+  const used = Math.min(values.length, baskets + 1);
+  for (let i = 0; i < used; i++) if (!isCount(values[i])) return false;
   return true;
 }

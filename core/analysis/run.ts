@@ -4,6 +4,7 @@
  * and how they run is the scheduler's business.
  */
 import type { TaskEnd } from "../scheduler/tasks.ts";
+import type { DataFault } from "../errors.ts";
 import { chunksOf, type Range } from "./chunks.ts";
 import { type Category, describeItem, type Item, type Part } from "./items.ts";
 import type { Outcome, TaskFault } from "./job.ts";
@@ -215,11 +216,10 @@ export class AnalysisRun {
   #failed(ended: Ended): void {
     const { item, outcome } = ended;
     const fault = outcome !== null && !outcome.ok ? outcome.error : null;
-    if (this.spec.skipBadFiles && fault?.whose === "data" && item.kind !== "accumulate") {
+    if (this.spec.skipBadFiles && isBadFile(fault) && item.kind !== "accumulate") {
       this.#leaveOut(item, fault.message);
     } else {
       this.stop({ kind: "failed", message: failureMessage(ended, fault) });
-      if (item.kind !== "accumulate") this.#leaveOut(item, fault?.message ?? whyOf(ended));
     }
     this.#without(item);
   }
@@ -251,18 +251,24 @@ export class AnalysisRun {
   #put(node: Merge<Part>["node"], part: Part | null): void {
     const { merges, result } = this.#tree!.put(node, part);
     this.#merges.push(...merges);
-    if (result !== undefined) {
-      this.#phase = { name: "done", end: { result, stopped: this.#stopped } };
-    }
+    if (result === undefined) return;
+    const nothing: Stopped = {
+      kind: "failed",
+      message: "Nothing was processed: every chunk was left out.",
+    };
+    this.#finish(result, this.#stopped ?? (result === null ? nothing : null));
+  }
+
+  #finish(result: Part | null, stopped: Stopped | null): void {
+    this.#stopped = stopped;
+    this.#phase = { name: "done", end: { result, stopped } };
   }
 
   #goOn(): void {
     const phase = this.#phase;
     if (phase.name !== "preprocessing") return;
     if (this.#stopped !== null) {
-      if (this.#outstanding === 0) {
-        this.#phase = { name: "done", end: { result: null, stopped: this.#stopped } };
-      }
+      if (this.#outstanding === 0) this.#finish(null, this.#stopped);
     } else if (phase.done === this.spec.files.length) {
       this.#plan();
     }
@@ -283,12 +289,28 @@ export class AnalysisRun {
     });
     this.#eventsTotal = this.#chunks.reduce((sum, { range }) => sum + range.stop - range.start, 0);
     if (this.#chunks.length === 0) {
-      this.#phase = { name: "done", end: { result: null, stopped: null } };
+      const why = this.leftOut.length === this.spec.files.length
+        ? `none of the ${this.leftOut.length} files can be read`
+        : "the files hold no events";
+      this.#finish(null, { kind: "failed", message: `There is nothing to process: ${why}.` });
       return;
     }
     this.#tree = new MergeTree(this.#chunks.length, this.postprocess);
     this.#phase = { name: "processing", next: 0 };
   }
+}
+
+/** Faults of the file itself; a column that is not there is the processor's, and would be everywhere. */
+const badFileFaults: ReadonlySet<DataFault> = new Set([
+  "unreachable",
+  "not-root",
+  "truncated",
+  "corrupt",
+  "no-tree",
+]);
+
+function isBadFile(fault: TaskFault | null): fault is TaskFault {
+  return fault?.whose === "data" && fault.fault !== undefined && badFileFaults.has(fault.fault);
 }
 
 /** What the user is told when an item has failed for good. */

@@ -34,6 +34,7 @@ import {
 import {
   isReady,
   newWorker,
+  type Owed,
   promise,
   type Receiving,
   settle,
@@ -368,10 +369,10 @@ export class Scheduler {
         this.#result(worker, message, nowMs);
         break;
       case "file":
-        this.#file(worker);
+        this.#file(worker, message.path);
         break;
       case "missing":
-        this.#missing(worker);
+        this.#missing(worker, message.path);
         break;
       case "end":
         this.#end(worker, nowMs);
@@ -443,15 +444,13 @@ export class Scheduler {
     }
   }
 
-  #file(worker: WorkerState): void {
-    const owed = worker.owed[0];
-    if (owed?.kind !== "output") throw new PeerProtocolError("A file nobody asked for");
-    this.#receive(worker, { kind: "output", task: owed.task, index: owed.index });
+  #file(worker: WorkerState, path: string): void {
+    const { task, index } = this.#owedOutput(worker, path);
+    this.#receive(worker, { kind: "output", task, index });
   }
 
-  #missing(worker: WorkerState): void {
-    const owed = worker.owed[0];
-    if (owed?.kind !== "output") throw new PeerProtocolError("An answer to a get nobody sent");
+  #missing(worker: WorkerState, path: string): void {
+    const owed = this.#owedOutput(worker, path);
     const retrieving = this.#retrieving(owed.task, worker);
     if (retrieving === null) return;
     const { sandboxName, when } = retrieving.task.spec.outputs[owed.index]!;
@@ -459,6 +458,16 @@ export class Scheduler {
       const why = `it did not write its output ${sandboxName}`;
       retrieving.report.trouble ??= { code: resultCode.outputMissing, why };
     }
+  }
+
+  /** The output that is asked for first; an answer about any other would be taken for it. */
+  #owedOutput(worker: WorkerState, path: string): Extract<Owed, { kind: "output" }> {
+    const owed = worker.owed[0];
+    if (owed?.kind !== "output") throw new PeerProtocolError(`"${path}" came without a "get"`);
+    const task = this.tasks.get(owed.task); // gone if it was canceled meanwhile
+    const asked = task?.spec.outputs[owed.index]!.cacheName ?? path;
+    if (asked !== path) throw new PeerProtocolError(`Asked for "${asked}" and got "${path}"`);
+    return owed;
   }
 
   #end(worker: WorkerState, nowMs: number): void {

@@ -186,10 +186,12 @@ Deno.test("decode reads what encode wrote", () => {
   }));
 });
 
-Deno.test("a histogram costs 8 bytes a cell, and bytes may start anywhere", () => {
+Deno.test("a histogram costs 8 bytes a cell, and arrays of any width stand side by side", () => {
   const hist = new Hist([axis.regular(9998, 0, 1, { name: "x" })]).fill({ x: [0.5] });
   const bytes = encode({ hist });
   assert.ok(bytes.length < 80_000 + 500);
+  const mixed = { a: Uint8Array.of(1, 2, 3), b: Float64Array.of(4), c: Array(20).fill(5), d: [6] };
+  assert.deepEqual(decode(encode(mixed)), mixed);
   const shifted = new Uint8Array(bytes.length + 3);
   shifted.set(bytes, 3);
   assert.deepEqual(decode(shifted.subarray(3)), { hist });

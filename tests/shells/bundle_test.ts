@@ -158,46 +158,16 @@ Deno.test("bundleModule() shows three errors at most", async () => {
   });
 });
 
-Deno.test("bundleProcessor() refuses a default export that is no processor", async (t) => {
-  const cases: [string, string, string][] = [
-    [
-      "a number",
-      "export default 3;",
-      'must be an object with "columns" and "process", it is a number',
-    ],
-    ["no process", "export default { columns: [] };", 'has no "process" function'],
-    [
-      "process is no function",
-      "export default { columns: [], process: 3 };",
-      'has a "process" that is a number: it must be a function of the events',
-    ],
-    [
-      "no columns",
-      "export default { process() {} };",
-      'must list the columns to read, as in columns: ["nMuon", "Muon_*"]; its "columns" is undefined',
-    ],
-    [
-      "columns that are no names",
-      "export default { columns: [3], process() {} };",
-      'must list the columns to read, as in columns: ["nMuon", "Muon_*"]; its "columns" is an array',
-    ],
-    [
-      "postprocess is no function",
-      "export default { columns: [], process() {}, postprocess: {} };",
-      'has a "postprocess" that is an object: it must be a function',
-    ],
-  ];
-  for (const [name, statement, what] of cases) {
-    await t.step(name, async () => {
-      await using folder = await analysis({ "processor.ts": `// ${name}\n\n${statement}\n` });
-      const path = folder.join("processor.ts");
-      await assert.rejects(bundleProcessor(path, wqxCommand), {
-        name: "UsageError",
-        message: `${path}:3:1: The processor's default export ${what}\n` +
-          `  3 | ${statement}\n      ^`,
-      });
-    });
-  }
+Deno.test("bundleProcessor() shows where the default export is that is no processor", async () => {
+  await using folder = await analysis({
+    "processor.ts": "// Too early.\n\nexport default { columns: [] };\n",
+  });
+  const path = folder.join("processor.ts");
+  await assert.rejects(bundleProcessor(path, wqxCommand), {
+    name: "UsageError",
+    message: `${path}:3:1: The processor's default export has no "process" function\n` +
+      "  3 | export default { columns: [] };\n      ^",
+  });
 });
 
 Deno.test("bundleProcessor() shows the stack of a module that throws while it loads", async () => {

@@ -204,6 +204,25 @@ Deno.test({
 });
 
 Deno.test({
+  ...measured("children of Deno in sessions of their own are no orphans, and keep their exit"),
+  async fn() {
+    await using bed = await Bed.create(true);
+    await bed.run("true");
+    const own = (script: string) =>
+      new Deno.Command("/bin/sh", { args: ["-c", script], stdin: "null", detached: true }).spawn();
+    const sleeping = own("sleep 1000");
+    for (let i = 0; i < 20; i++) {
+      const ending = own(`exit ${i}`);
+      await bed.run("true");
+      assert.equal((await ending.status).code, i);
+    }
+    assert.equal(readStat(sleeping.pid)?.session, sleeping.pid);
+    Deno.kill(-sleeping.pid, "SIGTERM");
+    assert.equal((await sleeping.status).signal, "SIGTERM");
+  },
+});
+
+Deno.test({
   ...measured("orphans that end while their task runs do not stay as zombies"),
   async fn() {
     await using bed = await Bed.create(true);

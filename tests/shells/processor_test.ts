@@ -118,6 +118,39 @@ Deno.test("what a processor does wrong is said in a sentence", async (t) => {
   }
 });
 
+Deno.test("a default export that is no processor is told by what it lacks", async (t) => {
+  const cases: [string, string][] = [
+    ["3", 'must be an object with "columns" and "process", it is a number'],
+    ["{ columns: [] }", 'has no "process" function'],
+    [
+      "{ columns: [], process: 3 }",
+      'has a "process" that is a number: it must be a function of the events',
+    ],
+    [
+      "{ process() {} }",
+      'must list the columns to read, as in columns: ["nMuon", "Muon_*"]; its "columns" is undefined',
+    ],
+    [
+      "{ columns: [3], process() {} }",
+      'must list the columns to read, as in columns: ["nMuon", "Muon_*"]; its "columns" is an array',
+    ],
+    [
+      "{ columns: [], process() {}, postprocess: {} }",
+      'has a "postprocess" that is an object: it must be a function',
+    ],
+  ];
+  for (const [value, what] of cases) {
+    await t.step(value, async () => {
+      await using folder = await TempFolder.create();
+      await folder.write("processor.js", `export default ${value};`);
+      assert.deepEqual(await failTask(folder.path, await chunkJob()), {
+        whose: "processor",
+        message: `The processor's default export ${what}`,
+      });
+    });
+  }
+});
+
 Deno.test("process may be async, and what it prints goes to the task's output", async () => {
   await using folder = await TempFolder.create();
   await folder.write(

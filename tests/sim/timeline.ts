@@ -17,7 +17,11 @@ export class Timeline {
   }
 
   in(delayMs: number, happen: () => void): void {
-    this.#heap.push({ atMs: this.#nowMs + delayMs, order: this.#order++, happen });
+    this.at(this.#nowMs + delayMs, happen);
+  }
+
+  at(atMs: number, happen: () => void): void {
+    this.#heap.push({ atMs, order: this.#order++, happen });
     this.#rise(this.#heap.length - 1);
   }
 

@@ -71,7 +71,8 @@ export class Wire {
     const latencyMs = this.rng() * this.faults.latencyMsMax;
     const atMs = Math.max(this.#lastMs[to], nowMs + latencyMs, this.#stalledUntilMs);
     this.#lastMs[to] = atMs;
-    this.timeline.in(atMs - nowMs, () => {
+    // Not `in(atMs - nowMs)`: rounding could let a piece overtake the one before.
+    this.timeline.at(atMs, () => {
       if (this.#open && !this.#mute) happen();
     });
   }

@@ -7,7 +7,7 @@ import { openSpawner } from "../../worker/process.ts";
 
 const [workspace = "", kind] = Deno.args;
 const guard = Guard.start(workspace);
-const spawner = openSpawner({ owner: workspace, spare: [guard.pid], exact: kind === "exact" });
+const spawner = openSpawner({ owner: workspace, exact: kind === "exact" });
 const commands = [
   "sleep 1000 & (sleep 1000; true) & touch ready; wait",
   "setsid sleep 1000 & touch ready; wait",
