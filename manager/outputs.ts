@@ -34,7 +34,7 @@ export async function writeOutputs(folder: RunFolder, run: RunOutputs): Promise<
   if (run.result !== null) {
     await write(resultName, JSON.stringify(resultJson(run)) + "\n");
     for (const [name, hist] of histsIn(run.result)) {
-      await write(`${name}.svg`, await renderSvg(hist, { partial: run.partial }));
+      await write(`${name}.svg`, await renderSvg(hist, { partial: run.partial, key: name }));
     }
   }
   await write(reportName, JSON.stringify(reportJson(run, names), null, 1) + "\n");

@@ -99,7 +99,7 @@ export function sourceOf(access: Access, options: SourceOptions): ByteSource {
       async function work() {
         for (const span of queue) {
           signal.throwIfAborted();
-          const there = span.start + span.bytes <= preread.length;
+          const there = span.bytes === 0 || span.start + span.bytes <= preread.length;
           const data = there
             ? preread.subarray(span.start, span.start + span.bytes)
             : await access.fetch(span, signal);

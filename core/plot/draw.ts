@@ -1,6 +1,12 @@
 /** The two kinds of pictures: steps along one axis, and a heat map over two. */
 import type { Legend, Mark, Spec } from "vega";
-import { type HeatFigure, palette, type Series, type StepsFigure } from "./figure.ts";
+import {
+  type FigureAxis,
+  type HeatFigure,
+  palette,
+  type Series,
+  type StepsFigure,
+} from "./figure.ts";
 import {
   contentAxes,
   contentScale,
@@ -10,7 +16,17 @@ import {
   positionAxes,
   positionScale,
 } from "./guides.ts";
-import { clean, fonts, type Frame, grey, ink, legendRow, letterWidth, text } from "./look.ts";
+import {
+  clean,
+  fonts,
+  type Frame,
+  grey,
+  ink,
+  legendRow,
+  letterWidth,
+  text,
+  vegaLetterWidth,
+} from "./look.ts";
 import { contentRange, logTicks } from "./scale.ts";
 
 /** The parts of a specification that depend on the kind of picture. */
@@ -44,7 +60,7 @@ export function steps(
       if (!(error > 0) || !Number.isFinite(value + error) || value + error <= range.low) return [];
       return [{
         n,
-        x: (x.edges[i]! + x.edges[i + 1]!) / 2,
+        x: middle(x, i),
         low: bound(value - error),
         high: bound(value + error),
       }];
@@ -139,6 +155,12 @@ export function steps(
   };
 }
 
+/** The middle of a bin as it is drawn. */
+function middle({ edges, log }: FigureAxis, bin: number): number {
+  const [low, high] = [edges[bin]!, edges[bin + 1]!];
+  return log ? Math.sqrt(low) * Math.sqrt(high) : (low + high) / 2;
+}
+
 /** In the top right corner of the frame, where `contentRange` keeps room for it. */
 function seriesLegend(
   series: readonly Series[],
@@ -147,8 +169,11 @@ function seriesLegend(
   if (series.every((one) => one.name === "")) return { legend: null, height: 0 };
   const names = series.map((one) => clean(one.name || "(empty)", 40));
   const longest = Math.max(...names.map((name) => name.length));
-  const column = longest * letterWidth * text.label + 60;
-  const columns = Math.max(1, Math.min(series.length, 5, Math.floor(frame.width / column)));
+  const column = longest * vegaLetterWidth * text.label + 60;
+  // What Vega reserves for the last column and its names do not need.
+  const surplus = longest * (vegaLetterWidth - letterWidth) * text.label;
+  const room = frame.width + surplus;
+  const columns = Math.max(1, Math.min(series.length, 5, Math.floor(room / column)));
   const rows = Math.ceil(series.length / columns);
   return {
     height: rows * legendRow + 12,
@@ -160,7 +185,7 @@ function seriesLegend(
       symbolSize: 900,
       symbolStrokeWidth: 4,
       orient: "none",
-      legendX: Math.max(8, frame.width - columns * column),
+      legendX: Math.max(8, room - columns * column),
       legendY: 12,
       direction: "horizontal",
       columns,

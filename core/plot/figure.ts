@@ -5,13 +5,16 @@
 import type { Axis, CategoryAxis } from "../histogram/axis.ts";
 import { binCount, binEdges, firstBin } from "../histogram/binning.ts";
 import type { Hist } from "../histogram/hist.ts";
+import { growGeometrically } from "./scale.ts";
 
 export interface PlotOptions {
-  /** Default: the label or the name of the histogram. */
+  /** Default: the label or the name of the histogram, else the words of its key. */
   readonly title?: string;
+  /** What leads to the histogram in the result, such as `muons-pt`. */
+  readonly key?: string;
   /** Default: 16:9. */
   readonly size?: "16:9" | "4:3";
-  /** Default: what the histogram asks for, else by the span of its contents. */
+  /** Scale of the contents. Default: what the histogram asks for, else by their span. */
   readonly log?: boolean;
   /** Marks the picture as showing a part of the data; a text says which part. */
   readonly partial?: boolean | string;
@@ -23,6 +26,8 @@ export interface FigureAxis {
   readonly edges: readonly number[];
   /** Of the bins, where these are categories; edges are then 0, 1, 2 … */
   readonly names: readonly string[] | null;
+  /** As the `log` of the axis' metadata asks for, else by the edges; these are then positive. */
+  readonly log: boolean;
 }
 
 export interface Series {
@@ -100,7 +105,10 @@ export function figureOf(hist: Hist, options: PlotOptions = {}): Figure {
   const unshown = hist.axes.filter((a) => !shown.includes(a));
   const text: Text = {
     title: titleOf(hist, options, numbers.length > 2 ? shown : []),
-    remarks: unshown.length === 0 ? [] : [`summed over ${unshown.map(axisLabel).join(", ")}`],
+    remarks: [
+      ...(unshown.length === 0 ? [] : [`summed over ${unshown.map(axisLabel).join(", ")}`]),
+      ...shown.flatMap(cannotBeLog),
+    ],
     counts: [totalOf(hist)],
     partial: partialOf(options),
     log: options.log ?? hist.log,
@@ -170,10 +178,15 @@ function heatFigure(hist: Hist, first: Axis, second: Axis, text: Text): HeatFigu
 }
 
 function titleOf(hist: Hist, options: PlotOptions, projected: readonly Axis[]): string {
-  const title = options.title ?? (hist.label || hist.name);
+  const title = options.title ?? (hist.label || hist.name || words(options.key ?? ""));
   if (projected.length === 0) return title;
   const onto = `projected onto ${projected.map(axisLabel).join(", ")}`;
   return title === "" ? onto : `${title} (${onto})`;
+}
+
+/** `muons-pt` as `muons pt`. */
+function words(key: string): string {
+  return key.replaceAll(/[-_\s]+/g, " ").trim();
 }
 
 function partialOf({ partial }: PlotOptions): string | null {
@@ -194,7 +207,20 @@ function figureAxis(a: Axis, merged: number): FigureAxis {
     title,
     edges: edges.filter((_, i) => i % merged === 0 || i === last),
     names: a.type === "category" && merged === 1 ? a.categories : null,
+    log: edges[0]! > 0 && (logAsked(a) ?? growGeometrically(edges)),
   };
+}
+
+/** What the axis itself says of its scale, in the words of the histogram's own option. */
+function logAsked(a: Axis): boolean | null {
+  const { log } = a.metadata;
+  return a.type !== "category" && typeof log === "boolean" ? log : null;
+}
+
+function cannotBeLog(a: Axis): string[] {
+  if (a.type === "category" || logAsked(a) !== true) return [];
+  const start = binEdges(a)[0]!;
+  return start > 0 ? [] : [`${axisLabel(a)} not logarithmic: it starts at ${formatted(start)}`];
 }
 
 /** `Events / 2 GeV` where all bins are as wide, which integers and categories need not be told. */

@@ -8,7 +8,7 @@ import { linearFormat, logTicks, type Range } from "./scale.ts";
 export function positionScale(name: string, axis: FigureAxis, range: "width" | "height"): Scale {
   return {
     name,
-    type: "linear",
+    type: axis.log ? "log" : "linear",
     domain: [axis.edges[0] ?? 0, axis.edges.at(-1) || 1],
     range,
     nice: false,
@@ -62,6 +62,11 @@ function axisTitle(side: Side, title: string, { padding }: Frame): Partial<Axis>
 export function positionAxes(side: Side, scale: string, axis: FigureAxis, frame: Frame): Axis[] {
   const title = axisTitle(side, axis.title, frame);
   if (axis.names !== null) return nameAxes(side, scale, axis.names, title, frame);
+  const range = { low: axis.edges[0]!, high: axis.edges.at(-1)! };
+  // On less than a decade, round numbers tell more than powers.
+  if (axis.log && range.high / range.low >= 10) {
+    return logAxes(side, scale, logTicks(range, 3), title);
+  }
   const count = side === "bottom" ? 8 : 6;
   return [
     ...minorTicks(side, scale, { tickCount: count * 5 }),
@@ -104,10 +109,18 @@ export function contentAxes(range: Range, log: boolean, title: string, frame: Fr
       ...ticksBothSides("left", "y", { tickCount: 6, ...linearLabels(range), ...named }),
     ];
   }
-  const { major, minor } = logTicks(range);
+  return logAxes("left", "y", logTicks(range), named);
+}
+
+function logAxes(
+  side: Side,
+  scale: string,
+  { major, minor }: ReturnType<typeof logTicks>,
+  title: Partial<Axis>,
+): Axis[] {
   return [
-    ...minorTicks("left", "y", { values: minor }),
-    ...ticksBothSides("left", "y", { ...guideLabels(major), ...named }),
+    ...minorTicks(side, scale, { values: minor }),
+    ...ticksBothSides(side, scale, { ...guideLabels(major), ...title }),
   ];
 }
 

@@ -18,8 +18,10 @@ export const barMargin = 170;
 export const text = { title: 28, axis: 26, label: 22, note: 19 } as const;
 /** Height of a line of the legend. */
 export const legendRow = 30;
-/** Vega takes letters for this wide, in units of the size, where it cannot measure them. */
-export const letterWidth = 0.8;
+/** Of letters in names, capitals and all, in units of their size. */
+export const letterWidth = 0.62;
+/** What Vega takes it for where it cannot measure. */
+export const vegaLetterWidth = 0.8;
 
 /** Longest name of a category that is written beside its axis. */
 export const lettersMax = { bottom: 40, left: 16 } as const;

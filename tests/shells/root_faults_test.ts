@@ -1,7 +1,8 @@
 /** Whatever is wrong with an input file, by disk or by HTTP: one sentence, the right fault, no hang. */
-import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import { deepEqual, equal, match, ok, rejects, throws } from "node:assert/strict";
 import fc from "fast-check";
 import { openTree } from "../../analysis/root/mod.ts";
+import { checkedTree } from "../../analysis/root/tree.ts";
 import { DataError, type DataFault } from "../../core/errors.ts";
 import { type HttpFaults, HttpFiles } from "../support/http_files.ts";
 import { needs } from "../support/skip.ts";
@@ -315,4 +316,41 @@ Deno.test("a type that cannot be read as a column is unsupported, and named", as
       match(error.message, message);
     }
   }
+});
+
+Deno.test("a tree whose fields are impossible is refused", () => {
+  const branch = {
+    _typename: "TBranch",
+    fName: "x",
+    fEntries: 10,
+    fWriteBasket: 1,
+    fBasketEntry: [0, 10],
+    fBasketSeek: [500, 0],
+    fBasketBytes: Int32Array.of(100, 0),
+    fBaskets: { arr: [] },
+    fLeaves: { arr: [{ _typename: "TLeafF", fName: "x", fLen: 1, fLeafCount: null }] },
+    fBranches: { arr: [] as unknown[] },
+    fFileName: "",
+  };
+  const tree = (changes: object) => ({
+    fEntries: 10,
+    fBranches: { arr: [{ ...branch, ...changes }] },
+  });
+  checkedTree(tree({}));
+  const impossible: readonly object[] = [
+    { fName: undefined },
+    { fWriteBasket: 3 },
+    { fWriteBasket: -1 },
+    { fBasketEntry: [0, 2n ** 60n] },
+    { fBasketSeek: [-1, 0] },
+    { fBasketBytes: undefined },
+    { fLeaves: { arr: [null] } },
+    { fLeaves: null },
+    { fBranches: { arr: [{ ...branch, fBaskets: {} }] } },
+  ];
+  for (const changes of impossible) {
+    throws(() => checkedTree(tree(changes)), /branch 0 has impossible fields/);
+  }
+  throws(() => checkedTree({ ...tree({}), fEntries: 0.5 }), /number of events is impossible/);
+  throws(() => checkedTree({ fEntries: 10 }), /it has no branches/);
 });
