@@ -4,9 +4,11 @@
  * of an analysis, and its start counts in each.
  */
 import { RunError, UsageError } from "./core/errors.ts";
+import { restoreEnvironment } from "./io/self.ts";
 
 async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
+  restoreEnvironment();
   try {
     if (name === "task") return await (await import("./cmd/task.ts")).runTask(rest);
     const [{ runCommandLine }, { openTerminal }] = await Promise.all([

@@ -18,7 +18,6 @@ import type { CategorySummary, Progress } from "../core/analysis/progress.ts";
 import { RunReport } from "../core/analysis/report.ts";
 import { AnalysisRun, type Stopped } from "../core/analysis/run.ts";
 import type { AnalysisSpec } from "../core/analysis/spec.ts";
-import { messageOf } from "../core/errors.ts";
 import type { TaskId } from "../core/ids.ts";
 import type { Attempt, Task, TaskEnd } from "../core/scheduler/tasks.ts";
 import { removeIfThere } from "../io/files.ts";

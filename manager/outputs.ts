@@ -4,7 +4,7 @@ import type { CategorySummary } from "../core/analysis/progress.ts";
 import type { ReportedTask } from "../core/analysis/report.ts";
 import type { AnalysisRun, LeftOut, Stopped } from "../core/analysis/run.ts";
 import type { AnalysisSpec } from "../core/analysis/spec.ts";
-import { Hist, isHist } from "../core/histogram/hist.ts";
+import { type Hist, isHist } from "../core/histogram/hist.ts";
 import { renderSvg } from "../io/svg.ts";
 import { reportName, resultName, type RunFolder } from "./run_folder.ts";
 

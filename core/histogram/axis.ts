@@ -15,7 +15,7 @@ export interface AxisText {
   readonly label: string;
   /** For plots, e.g. `GeV`; empty: none. */
   readonly unit: string;
-  /** Whatever else a UHI file said of it; kept, not used. */
+  /** Whatever else a UHI file said of it; kept, and not used but for `log`. */
   readonly metadata: Metadata;
 }
 
@@ -69,6 +69,8 @@ export interface NumberAxisOptions extends AxisOptions {
   readonly underflow?: boolean;
   /** Default: true. Without it, values above the axis and NaN are left out. */
   readonly overflow?: boolean;
+  /** Logarithmic on plots or not; left out: the plot decides by the edges. Kept as metadata. */
+  readonly log?: boolean;
 }
 
 export interface CategoryAxisOptions extends AxisOptions {
@@ -97,6 +99,16 @@ function text(options: AxisOptions): AxisText {
   return { name, label, unit, metadata };
 }
 
+function numberText(options: NumberAxisOptions): AxisText {
+  const common = text(options);
+  const { log } = options;
+  if (log === undefined) return common;
+  if (typeof log !== "boolean") {
+    throw new TypeError(`The log of axis "${common.name}" must be true or false`);
+  }
+  return { ...common, metadata: { ...common.metadata, log } };
+}
+
 function flow(options: NumberAxisOptions): Flow {
   return { underflow: options.underflow ?? true, overflow: options.overflow ?? true };
 }
@@ -119,14 +131,14 @@ export function regular(
   upper: number,
   options: NumberAxisOptions,
 ): RegularAxis {
-  const common = text(options);
+  const common = numberText(options);
   checkRange(common.name, bins, lower, upper);
   return { type: "regular", bins, lower, upper, ...flow(options), ...common };
 }
 
 /** Bins between the given edges, which must rise. Throws if they do not. */
 export function variable(edges: Iterable<number>, options: NumberAxisOptions): VariableAxis {
-  const common = text(options);
+  const common = numberText(options);
   const all = Float64Array.from(edges);
   if (all.length < 2) {
     throw new RangeError(`Axis "${common.name}" needs two edges or more, got ${all.length}`);
@@ -144,7 +156,7 @@ export function variable(edges: Iterable<number>, options: NumberAxisOptions): V
 
 /** One bin for each integer in [lower, upper). Throws if these are no integers. */
 export function integer(lower: number, upper: number, options: NumberAxisOptions): IntegerAxis {
-  const common = text(options);
+  const common = numberText(options);
   if (!Number.isSafeInteger(lower) || !Number.isSafeInteger(upper)) {
     throw new RangeError(`Axis "${common.name}" needs integers, got ${lower} and ${upper}`);
   }

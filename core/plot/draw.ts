@@ -169,14 +169,14 @@ function seriesLegend(
   if (series.every((one) => one.name === "")) return { legend: null, height: 0 };
   const names = series.map((one) => clean(one.name || "(empty)", 40));
   const longest = Math.max(...names.map((name) => name.length));
-  const column = longest * vegaLetterWidth * text.label + 60;
+  const column = longest * vegaLetterWidth * text.label + 64;
   // What Vega reserves for the last column and its names do not need.
   const surplus = longest * (vegaLetterWidth - letterWidth) * text.label;
   const room = frame.width + surplus;
   const columns = Math.max(1, Math.min(series.length, 5, Math.floor(room / column)));
   const rows = Math.ceil(series.length / columns);
   return {
-    height: rows * legendRow + 12,
+    height: rows * legendRow.height + 12,
     legend: {
       type: "symbol",
       aria: false,
@@ -190,7 +190,7 @@ function seriesLegend(
       direction: "horizontal",
       columns,
       gridAlign: "all",
-      rowPadding: legendRow - text.label,
+      rowPadding: legendRow.height - legendRow.filled,
       columnPadding: 20,
       ...labelText(`${JSON.stringify(names)}[datum.index]`),
     },

@@ -65,7 +65,8 @@ export function positionAxes(side: Side, scale: string, axis: FigureAxis, frame:
   const range = { low: axis.edges[0]!, high: axis.edges.at(-1)! };
   // On less than a decade, round numbers tell more than powers.
   if (axis.log && range.high / range.low >= 10) {
-    return logAxes(side, scale, logTicks(range, 3), title);
+    const plainDecades = range.low >= 1e-3 && range.high < 1e4 ? 3 : 1;
+    return logAxes(side, scale, logTicks(range, plainDecades), title);
   }
   const count = side === "bottom" ? 8 : 6;
   return [

@@ -16,8 +16,8 @@ export const margin = { left: 132, right: 40, top: 92, bottom: 92 } as const;
 export const barMargin = 170;
 /** Sizes of letters in pixels, for a picture 720 pixels high. */
 export const text = { title: 28, axis: 26, label: 22, note: 19 } as const;
-/** Height of a line of the legend. */
-export const legendRow = 30;
+/** From line to line of the legend; of these pixels Vega fills some by itself. */
+export const legendRow = { height: 32, filled: 28 } as const;
 /** Of letters in names, capitals and all, in units of their size. */
 export const letterWidth = 0.62;
 /** What Vega takes it for where it cannot measure. */

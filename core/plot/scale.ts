@@ -54,9 +54,7 @@ const unevennessMax = 5;
  * about as the edges do, such as 1, 2, 5, 10, 20, 50.
  */
 export function growGeometrically(edges: readonly number[]): boolean {
-  const [first = 0] = edges;
-  const last = edges.at(-1) ?? 0;
-  if (!(first > 0) || last / first <= spanMin) return false;
+  if (!(edges.at(-1)! / edges[0]! > spanMin)) return false;
   const uneven = unevenness(edges.map(Math.log));
   return uneven <= unevennessMax && uneven < unevenness(edges);
 }

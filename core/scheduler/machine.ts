@@ -465,7 +465,7 @@ export class Scheduler {
     const owed = worker.owed[0];
     if (owed?.kind !== "output") throw new PeerProtocolError(`"${path}" came without a "get"`);
     const task = this.tasks.get(owed.task); // gone if it was canceled meanwhile
-    const asked = task?.spec.outputs[owed.index]!.cacheName ?? path;
+    const asked = task?.spec.outputs[owed.index]?.cacheName ?? path;
     if (asked !== path) throw new PeerProtocolError(`Asked for "${asked}" and got "${path}"`);
     return owed;
   }

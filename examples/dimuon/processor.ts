@@ -36,17 +36,21 @@ export default {
     return {
       runs: { [dataset]: new Set(events.flat("run")) },
       cutflow: { [dataset]: cutflow },
-      spectrum: new Hist([datasets, axis.variable(massEdges, gev)]).fill({ dataset, mass }),
-      z: new Hist([datasets, axis.regular(60, 60, 120, gev)], { storage: "weighted" })
-        .fill({ dataset, mass, weight }),
+      spectrum: new Hist([datasets, axis.variable(massEdges, gev)], { label: "Muon pairs" })
+        .fill({ dataset, mass }),
+      z: new Hist([datasets, axis.regular(60, 60, 120, gev)], {
+        storage: "weighted",
+        label: "Z → μμ",
+      }).fill({ dataset, mass, weight }),
       muons: {
         pt: new Hist([datasets, axis.regular(50, 0, 100, pt)])
           .fill({ dataset, pt: events.jagged("Muon_pt").values }),
         eta: new Hist([datasets, axis.regular(48, -2.4, 2.4, { name: "eta", label: "Muon η" })])
           .fill({ dataset, eta: events.jagged("Muon_eta").values }),
       },
-      met: new Hist([axis.regular(50, 0, 100, { name: "met", label: "Missing pT", unit: "GeV" })])
-        .fill({ met: events.flat("MET_pt") }),
+      met: new Hist([axis.regular(50, 0, 100, { name: "met", label: "Missing pT", unit: "GeV" })], {
+        label: "Missing transverse momentum",
+      }).fill({ met: events.flat("MET_pt") }),
     };
   },
 } satisfies Processor;

@@ -46,7 +46,7 @@ for (const kind of ["exact", "plain"]) {
       const { value } = await reader.read();
       const guardPid = Number(/^guard ([0-9]+)\n$/.exec(new TextDecoder().decode(value))?.[1]);
       assert.ok(guardPid > 0);
-      for (const i of [0, 1, 2, 3]) {
+      for (const i of [0, 1, 2, 3, 4]) {
         await until(() => isThere(`${workspace}/t.${i}/ready`), { what: `task ${i}` });
       }
       const marked = survivors(workspace, new Set());

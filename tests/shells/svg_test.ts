@@ -2,10 +2,15 @@ import assert from "node:assert/strict";
 import * as axis from "../../core/histogram/axis.ts";
 import { Hist } from "../../core/histogram/hist.ts";
 import { renderSvg } from "../../io/svg.ts";
+import { writeOutputs } from "../../manager/outputs.ts";
+import { RunFolder } from "../../manager/run_folder.ts";
+import { analysisSpec } from "../support/builders.ts";
+import { TempFolder } from "../support/temp.ts";
 
 const mass = axis.regular(60, 60, 120, { name: "mass", label: "m(μμ)", unit: "GeV" });
 const dataset = axis.category([], { name: "dataset", growth: true });
 const pt = axis.regular(20, 0, 100, { name: "pt" });
+const wide = axis.variable([1, 2, 5, 10, 20, 50, 100, 200], { name: "mass" });
 
 const peak = Float64Array.from({ length: 1000 }, (_, i) => 91 + 3 * Math.tan((i - 500) / 330));
 
@@ -17,6 +22,11 @@ function pictures(): Record<string, Hist> {
       .fill({ mass: peak.map((m) => m + 9), dataset: "tt" }),
     heat: new Hist([mass, pt]).fill({ mass: peak, pt: peak.map((m) => m - 50) }),
     categories: new Hist([dataset]).fill({ dataset: ["DY", "a much longer name of a dataset"] }),
+    spectrum: new Hist([wide, dataset]).fill({ mass: peak, dataset: "DY" }),
+    "logarithmic heat": new Hist([wide, { ...wide, name: "pt" }]).fill({ mass: peak, pt: 30 }),
+    "short logarithmic": new Hist([
+      axis.regular(9, 60, 120, { name: "m", metadata: { log: true } }),
+    ]),
     empty: new Hist([mass, pt], { log: true }),
     nothing: new Hist([dataset]),
   };
@@ -47,6 +57,37 @@ function tagsOf(svg: string): string[] {
   return seen;
 }
 
+/** Each opening tag with where its groups and itself have moved it. */
+function* placedTags(svg: string): Generator<{ tag: string; after: string; x: number; y: number }> {
+  const groups: { x: number; y: number }[] = [{ x: 0, y: 0 }];
+  for (const match of svg.matchAll(/<(\/?)(\w+)([^>]*?)(\/?)>/g)) {
+    const [tag, closing, name, attributes, selfClosed] = match;
+    if (closing) {
+      if (name === "g") groups.pop();
+      continue;
+    }
+    const [, x = "0", y = "0"] = /transform="translate\(([-\d.]+),([-\d.]+)\)/.exec(attributes!) ??
+      [];
+    const outer = groups.at(-1)!;
+    const here = { x: outer.x + Number(x), y: outer.y + Number(y) };
+    if (name === "g" && !selfClosed) groups.push(here);
+    yield { tag, after: svg.slice(match.index + tag.length), ...here };
+  }
+}
+
+function texts(svg: string): { text: string; x: number; y: number }[] {
+  return [...placedTags(svg)].filter(({ tag }) => tag.startsWith("<text"))
+    .map(({ after, x, y }) => ({ text: after.slice(0, after.indexOf("<")), x, y }));
+}
+
+function lines(svg: string): { width: string; y: number; dy: number }[] {
+  return [...placedTags(svg)].filter(({ tag }) => tag.startsWith("<line")).map(({ tag, y }) => ({
+    width: /stroke-width="([^"]*)"/.exec(tag)![1]!,
+    y,
+    dy: Number(/y2="([^"]*)"/.exec(tag)![1]),
+  }));
+}
+
 Deno.test("every kind of picture is one well-formed SVG of the size of a slide", async () => {
   for (const [name, hist] of Object.entries(pictures())) {
     const svg = await renderSvg(hist, { title: name, partial: true });
@@ -73,6 +114,72 @@ Deno.test("a picture shows the titles, the counts and what is partial", async ()
     ]
   ) assert.ok(svg.includes(text), text);
   assert.ok(!(await renderSvg(pictures()["overlay"]!)).includes("PARTIAL"));
+});
+
+Deno.test("the pictures of a run are titled by their labels, else by their keys", async () => {
+  await using temp = await TempFolder.create();
+  await using folder = await RunFolder.open(temp.join("out"));
+  const muons = { pt: new Hist([pt]), mass: new Hist([mass], { label: "Z peak" }) };
+  await writeOutputs(folder, {
+    spec: analysisSpec(),
+    version: "",
+    startedAt: new Date(0),
+    elapsedMs: 0,
+    result: { muons },
+    events: { processed: 0, total: 0 },
+    partial: false,
+    stopped: null,
+    leftOut: [],
+    seen: [],
+    categories: [],
+    tasks: [],
+    workers: [],
+  });
+  const shown = async (name: string) =>
+    texts(await Deno.readTextFile(`${folder.path}/${name}`)).map(({ text }) => text);
+  assert.ok((await shown("muons-pt.svg")).includes("muons pt"));
+  const mine = await shown("muons-mass.svg");
+  assert.ok(mine.includes("Z peak") && !mine.includes("muons mass"));
+});
+
+Deno.test("ticks of a logarithmic axis are evenly spaced decades with their numbers", async () => {
+  const placed = texts(await renderSvg(pictures()["spectrum"]!, { log: false }));
+  const [one, ten, hundred] = ["1", "10", "100"].map((label) => {
+    // The axis along the bottom is below everything else but its title.
+    const found = placed.filter(({ text }) => text === label).sort((a, b) => b.y - a.y)[0];
+    return found!.x;
+  });
+  assert.ok(ten! - one! > 300);
+  assert.ok(Math.abs((hundred! - ten!) - (ten! - one!)) < 2);
+  const short = texts(await renderSvg(pictures()["short logarithmic"]!)).map(({ text }) => text);
+  for (const label of ["60", "70", "90"]) assert.ok(short.includes(label), label);
+});
+
+Deno.test("the legend leaves the highest bins and their errors free", async () => {
+  const right = new Float64Array(900).fill(119.5);
+  for (const size of ["16:9", "4:3"] as const) {
+    for (const log of [false, true]) {
+      for (
+        const [count, name] of [[2, "tt"], [7, "a name of a dataset"], [
+          10,
+          "W".repeat(40),
+        ]] as const
+      ) {
+        const hist = new Hist([mass, dataset], { log });
+        const names = Array.from({ length: count }, (_, i) => `${i}${name}`.slice(0, 40));
+        for (const one of names) hist.fill({ mass: right, dataset: one });
+        const svg = await renderSvg(hist, { size });
+        const legend = texts(svg).filter(({ text }) => names.includes(text));
+        assert.equal(legend.length, count);
+        const lowest = Math.max(...legend.map(({ y }) => y));
+        const bars = lines(svg).filter(({ width }) => width === "1.5");
+        assert.equal(bars.length, count);
+        const highest = Math.min(...bars.map(({ y, dy }) => Math.min(y, y + dy)));
+        // Letters such as g reach below their line.
+        assert.ok(lowest + 6 < highest, `${count} ${name} ${size} ${log}: ${lowest}, ${highest}`);
+      }
+    }
+  }
 });
 
 Deno.test("a picture has no script and nothing from elsewhere, whatever its texts say", async () => {

@@ -7,10 +7,10 @@ import type { ToManager } from "../../core/protocol/messages.ts";
 import { ToManagerGrammar } from "../../core/protocol/to_manager.ts";
 import { encodeToWorker } from "../../core/protocol/to_worker.ts";
 import { checkScheduler } from "../../core/scheduler/check.ts";
-import {
-  type ManagerAction,
-  type ManagerEvent,
-  type Place,
+import type {
+  ManagerAction,
+  ManagerEvent,
+  Place,
   Scheduler,
 } from "../../core/scheduler/machine.ts";
 import type { Task, TaskEnd, TaskInput, TaskSpec } from "../../core/scheduler/tasks.ts";

@@ -18,8 +18,13 @@ export interface Workload {
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-export const bytesOf = (text: string) => encoder.encode(text);
-export const textOf = (bytes: Uint8Array | undefined) => decoder.decode(bytes);
+export function bytesOf(text: string): Uint8Array {
+  return encoder.encode(text);
+}
+
+export function textOf(bytes: Uint8Array | undefined): string {
+  return decoder.decode(bytes);
+}
 
 /** Each task returns once, whatever happens. */
 export class OnceEach {

@@ -12,8 +12,9 @@ const commands = [
   "sleep 1000 & (sleep 1000; true) & touch ready; wait",
   "setsid sleep 1000 & touch ready; wait",
   "nohup sleep 1000 & touch ready; exec sleep 1000",
-  // Its environment hides the mark, but not its session.
+  // Their environment hides the mark; the first stays in the group, the second in the session.
   "env -i sleep 1000 & touch ready; wait",
+  "bash -c 'set -m; env -i sleep 1000 & touch ready; wait'",
 ];
 for (const [i, command] of commands.entries()) {
   const cwd = `${workspace}/t.${i}`;

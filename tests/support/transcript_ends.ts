@@ -78,6 +78,7 @@ export class ManagerEnd implements End {
   open(nowMs: number): void {
     this.#worker = workerId(`w${++this.#links}`);
     this.#decoder = new Decoder<ToManager>(new ToManagerGrammar());
+    this.#payload = [];
     this.#deliver({ type: "link_opened", worker: this.#worker, address: "10.0.0.7:4000" }, nowMs);
   }
 

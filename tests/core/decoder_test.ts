@@ -1,0 +1,245 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { PeerProtocolError } from "../../core/errors.ts";
+import { Decoder, type Grammar, type Parsed } from "../../core/protocol/decoder.ts";
+import { lineBytesMax } from "../../core/protocol/messages.ts";
+import { ToManagerGrammar } from "../../core/protocol/to_manager.ts";
+import { ToWorkerGrammar } from "../../core/protocol/to_worker.ts";
+import { bytesOf, textOf } from "../support/builders.ts";
+import { cutAt } from "../support/transcript.ts";
+
+/** `say WORDS` is a message; `pay N` has a payload, `blob N` a part of its own; `# …` is nothing. */
+class Toy implements Grammar<{ readonly type: "said"; readonly text: string }> {
+  readonly blobs: string[] = [];
+
+  line(text: string): Parsed<{ readonly type: "said"; readonly text: string }> {
+    const [word, rest = ""] = text.split(" ");
+    const message = { type: "said", text } as const;
+    switch (word) {
+      case "pay":
+        return { kind: "message", message, payloadBytes: Number(rest) };
+      case "blob":
+        return { kind: "part", blobBytes: Number(rest) };
+      case "part":
+        return { kind: "part" };
+      case "#":
+        return { kind: "nothing" };
+      case "bad":
+        throw new PeerProtocolError("bad");
+      default:
+        return { kind: "message", message };
+    }
+  }
+
+  blob(bytes: Uint8Array): void {
+    this.blobs.push(textOf(bytes));
+  }
+}
+
+function toy(...pieces: (string | Uint8Array)[]): { decoder: Decoder<Said>; grammar: Toy } {
+  const grammar = new Toy();
+  const decoder = new Decoder<Said>(grammar);
+  for (const piece of pieces) decoder.feed(typeof piece === "string" ? bytesOf(piece) : piece);
+  return { decoder, grammar };
+}
+
+interface Said {
+  readonly type: "said";
+  readonly text: string;
+}
+
+const said = (text: string) => ({ type: "said", text });
+
+Deno.test("next() keeps half a line until the rest arrives", () => {
+  const { decoder } = toy("he");
+  assert.equal(decoder.next(), null);
+  assert.ok(decoder.midway);
+  decoder.feed(new Uint8Array(0));
+  decoder.feed(bytesOf("ll"));
+  assert.equal(decoder.next(), null);
+  decoder.feed(bytesOf("o\nmore\nand"));
+  assert.deepEqual(decoder.next(), said("hello"));
+  assert.deepEqual(decoder.next(), said("more"));
+  assert.equal(decoder.next(), null);
+  assert.ok(decoder.midway);
+  decoder.feed(bytesOf("\n"));
+  assert.deepEqual(decoder.next(), said("and"));
+  assert.ok(!decoder.midway);
+});
+
+Deno.test("a line end may come in a piece of its own, and several pieces before next()", () => {
+  const { decoder } = toy("a", "b", "\n", "\n", "c", "\n");
+  assert.deepEqual(decoder.next(), said("ab"));
+  assert.deepEqual(decoder.next(), said(""));
+  assert.deepEqual(decoder.next(), said("c"));
+  assert.equal(decoder.next(), null);
+});
+
+Deno.test("CR is dropped wherever it stands, and NUL ends a line early", () => {
+  const { decoder } = toy("a\rb\r\nc\0d\n\0\n");
+  assert.deepEqual(decoder.next(), said("ab"));
+  assert.deepEqual(decoder.next(), said("c"));
+  assert.deepEqual(decoder.next(), said(""));
+});
+
+Deno.test("a payload comes in the pieces in which it arrives, and the last one says so", () => {
+  const { decoder } = toy("pay 5\nab");
+  assert.deepEqual(decoder.next(), said("pay 5"));
+  assert.deepEqual(decoder.next(), { type: "payload", bytes: bytesOf("ab"), last: false });
+  assert.equal(decoder.next(), null);
+  assert.ok(decoder.midway, "in the middle of a payload, though nothing is buffered");
+  decoder.feed(bytesOf("cde\nnext\n"));
+  assert.deepEqual(decoder.next(), { type: "payload", bytes: bytesOf("cde"), last: true });
+  assert.deepEqual(decoder.next(), said(""));
+  assert.deepEqual(decoder.next(), said("next"));
+});
+
+Deno.test("an empty payload is one empty, last piece", () => {
+  const { decoder } = toy("pay 0\n");
+  assert.deepEqual(decoder.next(), said("pay 0"));
+  assert.deepEqual(decoder.next(), { type: "payload", bytes: bytesOf(""), last: true });
+  assert.equal(decoder.next(), null);
+  assert.ok(!decoder.midway);
+});
+
+Deno.test("a blob reaches the grammar whole, and what follows is a line again", () => {
+  const { decoder, grammar } = toy("# comment\nblob 3\na");
+  assert.equal(decoder.next(), null);
+  assert.ok(decoder.midway);
+  decoder.feed(bytesOf("\n"));
+  decoder.feed(bytesOf("bblob 0\npart\ndone\n"));
+  assert.deepEqual(decoder.next(), said("done"));
+  assert.deepEqual(grammar.blobs, ["a\nb", ""]);
+});
+
+Deno.test("after an error the decoder stays broken", () => {
+  const { decoder } = toy("bad\ngood\n");
+  assert.throws(() => decoder.next(), PeerProtocolError);
+  assert.throws(() => decoder.next(), PeerProtocolError);
+  decoder.feed(bytesOf("good\n"));
+  assert.throws(() => decoder.next(), PeerProtocolError);
+  assert.ok(decoder.midway);
+});
+
+Deno.test("an error of ours passes through", () => {
+  const grammar: Grammar<Said> = {
+    line: () => {
+      throw new TypeError("ours");
+    },
+    blob: () => {},
+  };
+  const decoder = new Decoder(grammar);
+  decoder.feed(bytesOf("x\n"));
+  assert.throws(() => decoder.next(), TypeError);
+});
+
+Deno.test("a line of 4095 bytes is read, one more byte is refused, however it is cut", () => {
+  const tooLong = {
+    constructor: PeerProtocolError,
+    message: "Cannot read a line of more than 4095 bytes",
+  };
+  const line = "x".repeat(lineBytesMax);
+  for (const size of [1, 7, 1000, 4094, 4095, 4096]) {
+    const places = Array.from({ length: 5000 / size }, (_, i) => (i + 1) * size);
+    const fits = toy(...cutAt(bytesOf(`${line}\n`), places)).decoder;
+    assert.deepEqual(fits.next(), said(line));
+    // Without its line end: it is not waited for.
+    const long = toy(...cutAt(bytesOf(`${line}x`), places)).decoder;
+    assert.throws(() => long.next(), tooLong);
+    assert.throws(() => long.next(), tooLong);
+  }
+  const { decoder } = toy(line);
+  assert.equal(decoder.next(), null);
+  decoder.feed(bytesOf("x"));
+  assert.throws(() => decoder.next(), tooLong);
+});
+
+/** Counts, beside the decoder, what was consumed; text without CR, NUL and bytes over 127. */
+class Counting<M> implements Grammar<M> {
+  consumed = 0;
+  awaited = 0;
+
+  constructor(private readonly inner: Grammar<M>) {}
+
+  line(text: string): Parsed<M> {
+    this.consumed += text.length + 1;
+    const parsed = this.inner.line(text);
+    if (parsed.kind === "part") this.awaited = parsed.blobBytes ?? 0;
+    return parsed;
+  }
+
+  blob(bytes: Uint8Array): void {
+    this.consumed += bytes.length;
+    this.awaited = 0;
+    this.inner.blob(bytes);
+  }
+}
+
+const fragment = fc.oneof(
+  fc.constantFrom(
+    ..."put task cmd env category cores infile outfile end get unlink kill check result file info"
+      .split(" "),
+    ..."missing workqueue resource tag alive available_results feature a in-1 .. 0644".split(" "),
+    ..."0 1 2 3 11 99 5000 -1 1.5".split(" "),
+  ),
+  fc.constant("\n"),
+  fc.constant("\n"),
+  fc.constant("task 1\ncmd 3\n"),
+  fc.string({ unit: "binary-ascii", maxLength: 20 }),
+  fc.nat({ max: 5000 }).map((n) => "y".repeat(n)),
+).map((text) => text.replaceAll(/[\0\r]/g, ""));
+
+const anything = fc.array(fc.tuple(fragment, fc.constantFrom(" ", "", "\n")), { maxLength: 40 })
+  .map((parts) => parts.flat().join(""));
+
+Deno.test("any text gives messages or a PeerProtocolError, and little is buffered meanwhile", () => {
+  for (const makeGrammar of [() => new ToWorkerGrammar(), () => new ToManagerGrammar()]) {
+    fc.assert(
+      fc.property(anything, fc.array(fc.nat()), (text, places) => {
+        const grammar = new Counting<object>(makeGrammar());
+        const decoder = new Decoder<object>(grammar);
+        let fed = 0;
+        try {
+          // Large pieces with a line end too late are refused by another test.
+          for (const piece of cutAt(bytesOf(text), [...places, ...everyLine(text)])) {
+            decoder.feed(piece);
+            fed += piece.length;
+            for (let m = decoder.next(); m !== null; m = decoder.next()) {
+              if ("bytes" in m) grammar.consumed += (m.bytes as Uint8Array).length;
+            }
+            const most = grammar.awaited > 0 ? grammar.awaited : lineBytesMax;
+            assert.ok(fed - grammar.consumed <= most, `${fed - grammar.consumed} bytes buffered`);
+          }
+        } catch (error) {
+          if (!(error instanceof PeerProtocolError)) throw error;
+        }
+      }),
+      { numRuns: 300 },
+    );
+  }
+});
+
+/** Places before and after each line end. */
+function everyLine(text: string): number[] {
+  return [...text].flatMap((c, i) => c === "\n" ? [i, i + 1] : []);
+}
+
+Deno.test("any bytes at all give messages or a PeerProtocolError", () => {
+  const noise = fc.array(
+    fc.oneof(fc.uint8Array({ maxLength: 30 }), fragment.map((text) => bytesOf(text))),
+    { maxLength: 20 },
+  );
+  fc.assert(fc.property(noise, (pieces) => {
+    for (const grammar of [new ToWorkerGrammar(), new ToManagerGrammar()]) {
+      const decoder = new Decoder<object>(grammar);
+      try {
+        for (const piece of pieces) {
+          decoder.feed(piece);
+          while (decoder.next() !== null);
+        }
+      } catch (error) {
+        if (!(error instanceof PeerProtocolError)) throw error;
+      }
+    }
+  }));
+});

@@ -1,0 +1,206 @@
+/** What workers may and may not do on their links. */
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { type TaskId, taskId, type WorkerId } from "../../core/ids.ts";
+import type { ToManager } from "../../core/protocol/messages.ts";
+import type { TaskEnd, TaskSpec } from "../../core/scheduler/tasks.ts";
+import {
+  brief,
+  bytesOf,
+  cached,
+  input,
+  ManagerProbe,
+  only,
+  output,
+  resources,
+} from "../support/builders.ts";
+import { anyToManager } from "../support/messages.ts";
+
+/** Which task was dispatched where, in order. */
+function dispatched(probe: ManagerProbe): string[] {
+  return only(probe.schedule(), "dispatch").map(({ worker, id }) => `${id} on ${worker}`);
+}
+
+function ends(probe: ManagerProbe): [TaskId, TaskEnd][] {
+  return only(probe.take(), "returned").map(({ task, end }) => [task.id, end]);
+}
+
+/** A task that is alone on a worker of one core. */
+function running(options: Partial<TaskSpec> = {}): {
+  probe: ManagerProbe;
+  worker: WorkerId;
+  id: TaskId;
+} {
+  const probe = new ManagerProbe();
+  const worker = probe.join(resources(1));
+  const id = probe.submit(options);
+  assert.deepEqual(dispatched(probe), [`${id} on ${worker}`]);
+  return { probe, worker, id };
+}
+
+Deno.test("what nobody asked for costs a worker its link, and no other", () => {
+  const sizes = { status: 0, exitCode: 0, wallUs: 0, length: 0 };
+  const cases: [Parameters<ManagerProbe["receive"]>[1], string][] = [
+    [{ type: "result", taskId: 1, ...sizes }, "A result nobody asked for"],
+    [{ type: "file", path: "out-o", length: 0 }, '"out-o" came without a "get"'],
+    [{ type: "missing", path: "out-o", errno: 2 }, '"out-o" came without a "get"'],
+    [{ type: "end" }, 'An "end" of nothing'],
+  ];
+  for (const [message, why] of cases) {
+    const probe = new ManagerProbe();
+    const [one, two] = [probe.join(resources(1)), probe.join(resources(1))];
+    probe.submit();
+    probe.submit();
+    probe.schedule();
+    probe.take();
+    assert.deepEqual(brief(probe.receive(one, message)), [
+      "w1: close",
+      "attempt of 1: lost, again",
+    ]);
+    assert.equal(only(probe.take(), "close")[0]?.why, why);
+    assert.deepEqual([...probe.scheduler.workers.keys()], [two]);
+    assert.deepEqual(probe.receive(one, message), [], "what still comes from it is ignored");
+  }
+});
+
+Deno.test("an answer about another output than the one asked for costs the link", () => {
+  const { probe, worker, id } = running({ outputs: [output("a"), output("b")] });
+  probe.receive(worker, { type: "available_results" });
+  probe.result(worker, id);
+  probe.receive(worker, { type: "end" });
+  probe.take();
+  probe.receive(worker, { type: "file", path: "out-b", length: 0 });
+  assert.equal(only(probe.take(), "close")[0]?.why, 'Asked for "out-a" and got "out-b"');
+});
+
+Deno.test("before its greeting a worker may say nothing else, and of protocol 11 only", () => {
+  const probe = new ManagerProbe();
+  probe.receive(probe.open(), { type: "alive" });
+  const rest = { os: "Linux", arch: "x86_64", version: "8.0.0" };
+  probe.receive(probe.open(), {
+    type: "workqueue",
+    protocol: 9,
+    hostname: "old",
+    ...rest,
+  });
+  assert.deepEqual(only(probe.take(), "close").map(({ why }) => why), [
+    'Got "alive" before the greeting',
+    "old speaks protocol 9; this manager speaks 11",
+  ]);
+  assert.equal(probe.scheduler.workers.size, 0);
+});
+
+Deno.test("a worker gets no task before it has told all its resources", () => {
+  const probe = new ManagerProbe();
+  probe.submit();
+  const worker = probe.open();
+  const rest = { hostname: "node8", os: "Linux", arch: "x86_64", version: "8.0.0" };
+  probe.receive(worker, { type: "workqueue", protocol: 11, ...rest });
+  for (const name of ["disk", "memory", "gpus", "cores", "workers", "unheard_of"]) {
+    probe.receive(worker, { type: "resource", name, total: 4, smallest: 4, largest: 4 });
+  }
+  probe.receive(worker, { type: "resource tag", tag: -1 });
+  assert.deepEqual(dispatched(probe), []);
+  probe.receive(worker, { type: "resource tag", tag: 0 });
+  assert.deepEqual(dispatched(probe), ["1 on w1"]);
+  const { total, promised } = probe.scheduler.workers.get(worker)!;
+  assert.deepEqual([total, promised], [resources(4, 4, 4, 4), resources(1, 1, 1)]);
+});
+
+Deno.test("a worker that asks for the manager's name is told", () => {
+  const { probe, worker } = running();
+  assert.deepEqual(brief(probe.receive(worker, { type: "name" })), ["w1: (its name)"]);
+});
+
+Deno.test("a silent worker is asked after 120 s and given up 30 s later", () => {
+  const { probe, worker } = running();
+  assert.deepEqual(probe.after(120), []);
+  assert.deepEqual(brief(probe.after(1)), ["w1: check"]);
+  assert.deepEqual(probe.after(30), [], "asked once");
+  assert.deepEqual(brief(probe.after(1)), ["w1: close", "attempt of 1: lost, again"]);
+  assert.ok(!probe.scheduler.workers.has(worker));
+});
+
+Deno.test("any sign of life stands for an answer", () => {
+  const { probe, worker } = running();
+  const signs = [
+    () => probe.receive(worker, { type: "alive" }),
+    () => probe.handle({ type: "moving", worker }),
+    () => probe.receive(worker, { type: "info", key: "tasks_running", value: "1" }),
+  ];
+  for (const sign of signs) {
+    assert.deepEqual(brief(probe.after(121)), ["w1: check"]);
+    sign();
+    assert.deepEqual(probe.after(31), []);
+    assert.deepEqual(probe.after(89), []);
+  }
+});
+
+Deno.test("who connects and never greets is put out after 30 s", () => {
+  const probe = new ManagerProbe();
+  probe.open();
+  assert.deepEqual(probe.after(30), []);
+  assert.deepEqual(brief(probe.after(1)), ["w1: close"]);
+  assert.equal(only(probe.take(), "close")[0]?.why, "it connected and never greeted");
+});
+
+Deno.test("a lost worker's tasks wait again, whether they ran or were being retrieved", () => {
+  const probe = new ManagerProbe();
+  const worker = probe.join(resources(2));
+  const [one, two] = [probe.submit({ outputs: [output("o")] }), probe.submit()];
+  probe.schedule();
+  probe.receive(worker, { type: "available_results" });
+  probe.result(worker, one, { exitCode: 0, printed: "abc" });
+  probe.take();
+  assert.deepEqual(brief(probe.close(worker)), [
+    "attempt of 2: lost, again",
+    "attempt of 1: lost, again",
+  ]);
+  const next = probe.join(resources(2));
+  assert.deepEqual(dispatched(probe), [`${two} on ${next}`, `${one} on ${next}`]);
+  probe.finish(next, [one, two]);
+  assert.deepEqual(ends(probe), [[two, { kind: "success" }], [one, { kind: "success" }]]);
+});
+
+Deno.test("an impossible change of phase says how it came about", () => {
+  const { probe, worker, id } = running();
+  const task = probe.scheduler.tasks.get(id)!;
+  task.phase = { name: "done", end: { kind: "canceled" } };
+  assert.throws(() => probe.scheduler.handle({ type: "link_closed", worker, why: "" }, 0), {
+    message: "Task 1 is done: it has no attempt to end",
+  });
+});
+
+Deno.test("whatever a worker says, every task comes back once, and from the others", () => {
+  // What a worker has is left as it is: a worker that shrinks has promised too much for a while.
+  const anything = anyToManager.filter(({ message }) => message.type !== "resource");
+  const likely = fc.constantFrom<ToManager["type"][]>(
+    ["available_results", "result", "end"],
+    ["available_results", "result", "result", "end", "file", "end", "missing", "end"],
+  );
+  fc.assert(fc.property(fc.array(anything, { maxLength: 20 }), likely, (sent, script) => {
+    const probe = new ManagerProbe({ lossesMax: 5 });
+    const [odd, fair] = [probe.join(resources(2)), probe.join(resources(2))];
+    const ids = Array.from({ length: 4 }, () => probe.submit({ outputs: [output("o")] }));
+    probe.schedule();
+    const sizes = { status: 0, exitCode: 0, wallUs: 0, length: 0 };
+    for (const type of script) {
+      if (type === "result") probe.receive(odd, { type, taskId: 2, ...sizes });
+      else if (type === "file") probe.receive(odd, { type, path: "out-o", length: 0 });
+      else if (type === "missing") probe.receive(odd, { type, path: "out-o", errno: 2 });
+      else if (type === "available_results" || type === "end") probe.receive(odd, { type });
+    }
+    for (const { message, payload } of sent) {
+      probe.receive(odd, message);
+      if (payload !== null) probe.stored(odd, { kind: "printed", bytes: payload });
+      probe.schedule();
+    }
+    probe.close(odd);
+    for (let turn = 0; turn < 4; turn++) {
+      probe.schedule();
+      probe.finish(fair, [...probe.scheduler.workers.get(fair)!.running]);
+    }
+    const returned = ends(probe).map(([id]) => id).sort((a, b) => a - b);
+    assert.deepEqual(returned, ids);
+  }));
+});

@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { concat } from "../../core/bytes.ts";
+import { measuredInfo, parseMeasured, type ToManager } from "../../core/protocol/messages.ts";
+import { encodeToManager, ToManagerGrammar } from "../../core/protocol/to_manager.ts";
+import { bytesOf, textOf } from "../support/builders.ts";
+import { anyToManager } from "../support/messages.ts";
+import { cutAt, decodeAll } from "../support/transcript.ts";
+
+function only(text: string): unknown {
+  const messages = decodeAll<ToManager>(new ToManagerGrammar(), [bytesOf(text)]);
+  return messages.filter((m) => m.type !== "payload" || m.bytes.length > 0)[0];
+}
+
+Deno.test("every message to a manager decodes to itself, however its bytes are cut", () => {
+  fc.assert(
+    fc.property(fc.array(anyToManager, { maxLength: 6 }), fc.array(fc.nat()), (sent, at) => {
+      const bytes = concat(
+        sent.flatMap(({ message, payload }) => [encodeToManager(message), payload ?? bytesOf("")]),
+      );
+      const expected = sent.flatMap(({ message, payload }) =>
+        payload === null ? [message] : [message, { type: "payload", bytes: payload }]
+      );
+      assert.deepEqual(decodeAll(new ToManagerGrammar(), cutAt(bytes, at)), expected);
+    }),
+  );
+});
+
+Deno.test("messages to a manager are written so that released managers read them", () => {
+  const cases: [ToManager, string][] = [
+    [
+      {
+        type: "workqueue",
+        protocol: 11,
+        hostname: "node7",
+        os: "Linux",
+        arch: "x86_64",
+        version: "0.1.0",
+      },
+      "workqueue 11 node7 Linux x86_64 0.1.0\n",
+    ],
+    [{ type: "info", key: "worker-end-time", value: "0" }, "info worker-end-time 0\n"],
+    [{ type: "feature", name: "NVIDIA A100" }, "feature NVIDIA%20A100\n"],
+    // Whole numbers: they drop a worker that sends a fraction.
+    [
+      { type: "resource", name: "cores", total: 1.9, smallest: 1.9, largest: 1.9 },
+      "resource cores 1 1 1\n",
+    ],
+    [{ type: "resource tag", tag: 0 }, "resource tag 0\n"],
+    [{ type: "alive" }, "alive\n"],
+    [{ type: "available_results" }, "available_results\n"],
+    [
+      { type: "result", status: 0, exitCode: 3, length: 5, wallUs: 8026, taskId: 1 },
+      "result 0 3 5 8026 1\n",
+    ],
+    [{ type: "file", path: "out-1", length: 6 }, "file out-1 6\n"],
+    [{ type: "missing", path: "out-1", errno: 2 }, "missing out-1 2\n"],
+    [{ type: "end" }, "end\n"],
+  ];
+  for (const [message, text] of cases) assert.equal(textOf(encodeToManager(message)), text);
+});
+
+Deno.test("what real workers vary is read", () => {
+  const cases: [string, ToManager][] = [
+    [
+      "resource cores 4.000000 2.500000 4.000000\r\n",
+      { type: "resource", name: "cores", total: 4, smallest: 2.5, largest: 4 },
+    ],
+    ["resource  tag  -1\n", { type: "resource tag", tag: -1 }],
+    ["info disk_error  12 MB left \n", { type: "info", key: "disk_error", value: "12 MB left " }],
+    ["result 0 11 0 8026 1 extra\n", {
+      type: "result",
+      status: 0,
+      exitCode: 11,
+      length: 0,
+      wallUs: 8026,
+      taskId: 1,
+    }],
+    // Paths are not encoded; the number is the last word.
+    ["file out 1/a b 6\n", { type: "file", path: "out 1/a b", length: 6 }],
+    ["missing out 1 2\n", { type: "missing", path: "out 1", errno: 2 }],
+    ["feature 100%\n", { type: "feature", name: "100%" }],
+  ];
+  for (const [text, message] of cases) assert.deepEqual(only(text), message);
+});
+
+Deno.test("a line that cannot be read is told with what was expected", () => {
+  const cases: [string, string][] = [
+    ["workqueue 11 node7 Linux x86_64", "expected at least 5 fields, got 4"],
+    ["workqueue eleven a b c d", "field 1 is no number"],
+    ["info tasks_running", "expected a value after 1 fields"],
+    ["info tasks_running ", "expected a value after 1 fields"],
+    ["info", "expected at least 1 fields, got 0"],
+    ["feature", "expected at least 1 fields, got 0"],
+    ["resource cores 4", "expected at least 3 fields, got 2"],
+    ["resource cores a b c", "field 2 is no number"],
+    ["result 0 0 -1 0 1", "field 3 is out of range 0 to 9007199254740991"],
+    ["result 0 0 0 0", "expected at least 5 fields, got 4"],
+    ["file out-1", "expected a path and a number"],
+    ["file out-1 -6", "a length cannot be negative"],
+    ["missing out-1 two", "expected a path and a number"],
+    ["GET / HTTP/1.1", "not a message of a worker"],
+    ["queue_status", "not a message of a worker"],
+    ["auth password sha1", "not a message of a worker"],
+    ["dir out-1 0", "not a message of a worker"],
+  ];
+  for (const [line, why] of cases) {
+    const refused = { type: "refused", why: `Cannot read "${line}": ${why}` };
+    assert.deepEqual(only(`${line}\n`), refused);
+  }
+});
+
+Deno.test("a long line is told by its beginning", () => {
+  const { why } = only(`${"x".repeat(200)}\n`) as { why: string };
+  assert.equal(why, `Cannot read "${"x".repeat(80)}": not a message of a worker`);
+});
+
+Deno.test("what a worker measured goes through an info line, to a microsecond and a kilobyte", () => {
+  const thousandths = fc.nat({ max: 10 ** 9 }).map((n) => n / 1000);
+  fc.assert(fc.property(
+    fc.integer({ min: 1, max: 2 ** 31 - 1 }),
+    fc.record({
+      cpuUserMs: thousandths,
+      cpuSystemMs: thousandths,
+      memoryPeakMb: thousandths,
+    }, { noNullPrototype: true }),
+    (taskId, measured) => {
+      const message = measuredInfo(taskId, measured);
+      assert.ok(message.type === "info" && message.key === "wqx-measured");
+      assert.deepEqual(parseMeasured(message.value), { taskId, measured });
+    },
+  ));
+  for (const value of ["", "1", "1 2 3", "1 2 3 x", "1 -2 3 4", "1 2 3 Infinity"]) {
+    assert.equal(parseMeasured(value), null, `nothing from "${value}"`);
+  }
+});
