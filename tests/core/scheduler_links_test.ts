@@ -1,42 +1,9 @@
 /** What workers may and may not do on their links. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type TaskId, taskId, type WorkerId } from "../../core/ids.ts";
 import type { ToManager } from "../../core/protocol/messages.ts";
-import type { TaskEnd, TaskSpec } from "../../core/scheduler/tasks.ts";
-import {
-  brief,
-  bytesOf,
-  cached,
-  input,
-  ManagerProbe,
-  only,
-  output,
-  resources,
-} from "../support/builders.ts";
+import { brief, ManagerProbe, only, output, resources, runningTask } from "../support/builders.ts";
 import { anyToManager } from "../support/messages.ts";
-
-/** Which task was dispatched where, in order. */
-function dispatched(probe: ManagerProbe): string[] {
-  return only(probe.schedule(), "dispatch").map(({ worker, id }) => `${id} on ${worker}`);
-}
-
-function ends(probe: ManagerProbe): [TaskId, TaskEnd][] {
-  return only(probe.take(), "returned").map(({ task, end }) => [task.id, end]);
-}
-
-/** A task that is alone on a worker of one core. */
-function running(options: Partial<TaskSpec> = {}): {
-  probe: ManagerProbe;
-  worker: WorkerId;
-  id: TaskId;
-} {
-  const probe = new ManagerProbe();
-  const worker = probe.join(resources(1));
-  const id = probe.submit(options);
-  assert.deepEqual(dispatched(probe), [`${id} on ${worker}`]);
-  return { probe, worker, id };
-}
 
 Deno.test("what nobody asked for costs a worker its link, and no other", () => {
   const sizes = { status: 0, exitCode: 0, wallUs: 0, length: 0 };
@@ -64,7 +31,7 @@ Deno.test("what nobody asked for costs a worker its link, and no other", () => {
 });
 
 Deno.test("an answer about another output than the one asked for costs the link", () => {
-  const { probe, worker, id } = running({ outputs: [output("a"), output("b")] });
+  const { probe, worker, id } = runningTask({ outputs: [output("a"), output("b")] });
   probe.receive(worker, { type: "available_results" });
   probe.result(worker, id);
   probe.receive(worker, { type: "end" });
@@ -100,20 +67,20 @@ Deno.test("a worker gets no task before it has told all its resources", () => {
     probe.receive(worker, { type: "resource", name, total: 4, smallest: 4, largest: 4 });
   }
   probe.receive(worker, { type: "resource tag", tag: -1 });
-  assert.deepEqual(dispatched(probe), []);
+  assert.deepEqual(probe.dispatched(), []);
   probe.receive(worker, { type: "resource tag", tag: 0 });
-  assert.deepEqual(dispatched(probe), ["1 on w1"]);
+  assert.deepEqual(probe.dispatched(), ["1 on w1"]);
   const { total, promised } = probe.scheduler.workers.get(worker)!;
   assert.deepEqual([total, promised], [resources(4, 4, 4, 4), resources(1, 1, 1)]);
 });
 
 Deno.test("a worker that asks for the manager's name is told", () => {
-  const { probe, worker } = running();
+  const { probe, worker } = runningTask();
   assert.deepEqual(brief(probe.receive(worker, { type: "name" })), ["w1: (its name)"]);
 });
 
 Deno.test("a silent worker is asked after 120 s and given up 30 s later", () => {
-  const { probe, worker } = running();
+  const { probe, worker } = runningTask();
   assert.deepEqual(probe.after(120), []);
   assert.deepEqual(brief(probe.after(1)), ["w1: check"]);
   assert.deepEqual(probe.after(30), [], "asked once");
@@ -122,7 +89,7 @@ Deno.test("a silent worker is asked after 120 s and given up 30 s later", () => 
 });
 
 Deno.test("any sign of life stands for an answer", () => {
-  const { probe, worker } = running();
+  const { probe, worker } = runningTask();
   const signs = [
     () => probe.receive(worker, { type: "alive" }),
     () => probe.handle({ type: "moving", worker }),
@@ -157,13 +124,13 @@ Deno.test("a lost worker's tasks wait again, whether they ran or were being retr
     "attempt of 1: lost, again",
   ]);
   const next = probe.join(resources(2));
-  assert.deepEqual(dispatched(probe), [`${two} on ${next}`, `${one} on ${next}`]);
+  assert.deepEqual(probe.dispatched(), [`${two} on ${next}`, `${one} on ${next}`]);
   probe.finish(next, [one, two]);
-  assert.deepEqual(ends(probe), [[two, { kind: "success" }], [one, { kind: "success" }]]);
+  assert.deepEqual(probe.ends(), [[two, { kind: "success" }], [one, { kind: "success" }]]);
 });
 
 Deno.test("an impossible change of phase says how it came about", () => {
-  const { probe, worker, id } = running();
+  const { probe, worker, id } = runningTask();
   const task = probe.scheduler.tasks.get(id)!;
   task.phase = { name: "done", end: { kind: "canceled" } };
   assert.throws(() => probe.scheduler.handle({ type: "link_closed", worker, why: "" }, 0), {
@@ -200,7 +167,7 @@ Deno.test("whatever a worker says, every task comes back once, and from the othe
       probe.schedule();
       probe.finish(fair, [...probe.scheduler.workers.get(fair)!.running]);
     }
-    const returned = ends(probe).map(([id]) => id).sort((a, b) => a - b);
+    const returned = probe.ends().map(([id]) => id).sort((a, b) => a - b);
     assert.deepEqual(returned, ids);
   }));
 });

@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
-import fc from "fast-check";
-import { type TaskId, taskId, type WorkerId } from "../../core/ids.ts";
-import type { ToManager } from "../../core/protocol/messages.ts";
+import { type TaskId, taskId } from "../../core/ids.ts";
 import type { TaskEnd, TaskSpec } from "../../core/scheduler/tasks.ts";
 import {
   brief,
@@ -12,33 +10,11 @@ import {
   only,
   output,
   resources,
+  runningTask,
 } from "../support/builders.ts";
-import { anyToManager } from "../support/messages.ts";
-
-/** Which task was dispatched where, in order. */
-function dispatched(probe: ManagerProbe): string[] {
-  return only(probe.schedule(), "dispatch").map(({ worker, id }) => `${id} on ${worker}`);
-}
-
-function ends(probe: ManagerProbe): [TaskId, TaskEnd][] {
-  return only(probe.take(), "returned").map(({ task, end }) => [task.id, end]);
-}
-
-/** A task that is alone on a worker of one core. */
-function running(options: Partial<TaskSpec> = {}): {
-  probe: ManagerProbe;
-  worker: WorkerId;
-  id: TaskId;
-} {
-  const probe = new ManagerProbe();
-  const worker = probe.join(resources(1));
-  const id = probe.submit(options);
-  assert.deepEqual(dispatched(probe), [`${id} on ${worker}`]);
-  return { probe, worker, id };
-}
 
 Deno.test("a task goes out with its inputs, and comes back once with its outputs", () => {
-  const { probe, worker, id } = running({ inputs: [cached("a")], outputs: [output("o")] });
+  const { probe, worker, id } = runningTask({ inputs: [cached("a")], outputs: [output("o")] });
   assert.deepEqual(brief(probe.take()), ["w1: put in-a, task 1"]);
   probe.nowMs = 500;
   const told = { wallUs: 400_000, printed: "hello" };
@@ -69,14 +45,14 @@ Deno.test("a task goes out with its inputs, and comes back once with its outputs
 });
 
 Deno.test("a worker's clock cannot have run for longer than the manager waited", () => {
-  const { probe, worker, id } = running();
+  const { probe, worker, id } = runningTask();
   probe.nowMs = 100;
   probe.finish(worker, id, { wallUs: 5_000_000 });
   assert.equal(only(probe.take(), "attempt_ended")[0]?.attempt.wallMs, 100);
 });
 
 Deno.test("what a worker measured goes with the attempt that it belongs to", () => {
-  const { probe, worker, id } = running({ retriesMax: 1 });
+  const { probe, worker, id } = runningTask({ retriesMax: 1 });
   const tell = (value: string) =>
     probe.receive(worker, { type: "info", key: "wqx-measured", value });
   tell("99 1.000 1.000 1.000");
@@ -93,7 +69,7 @@ Deno.test("tasks go out by priority, then in the order in which they came", () =
   const probe = new ManagerProbe();
   for (const priority of [0, 1, 0, 2, 1]) probe.submit({ priority });
   probe.join(resources(5));
-  assert.deepEqual(dispatched(probe), ["4 on w1", "2 on w1", "5 on w1", "1 on w1", "3 on w1"]);
+  assert.deepEqual(probe.dispatched(), ["4 on w1", "2 on w1", "5 on w1", "1 on w1", "3 on w1"]);
 });
 
 Deno.test("a task that fits no worker waits, and smaller ones go past it", () => {
@@ -102,17 +78,17 @@ Deno.test("a task that fits no worker waits, and smaller ones go past it", () =>
   const large = probe.submit({ request: { cores: 8 }, priority: 1 });
   probe.submit({ request: { cores: 8 }, priority: 1 });
   const small = probe.submit();
-  assert.deepEqual(dispatched(probe), [`${small} on w1`]);
+  assert.deepEqual(probe.dispatched(), [`${small} on w1`]);
   assert.equal(probe.scheduler.counts.waiting, 2);
   probe.join(resources(8));
-  assert.deepEqual(dispatched(probe), [`${large} on w2`]);
+  assert.deepEqual(probe.dispatched(), [`${large} on w2`]);
 });
 
 Deno.test("a turn dispatches no more than dispatchMax, and the next one goes on", () => {
   const probe = new ManagerProbe({ dispatchMax: 3 });
   probe.join(resources(10));
   for (let i = 0; i < 7; i++) probe.submit({ priority: i % 2 });
-  assert.deepEqual([0, 1, 2, 3].map(() => dispatched(probe).length), [3, 3, 1, 0]);
+  assert.deepEqual([0, 1, 2, 3].map(() => probe.dispatched().length), [3, 3, 1, 0]);
 });
 
 Deno.test("counts tell what waits, runs and is done", () => {
@@ -137,7 +113,7 @@ Deno.test("a task is tried again elsewhere, and where it failed only if nothing 
   const [one, two] = [probe.join(resources(2)), probe.join(resources(1))];
   const id = probe.submit({ retriesMax: 9 });
   const again = () => {
-    const [where] = dispatched(probe);
+    const [where] = probe.dispatched();
     return where;
   };
   assert.equal(again(), `${id} on ${one}`);
@@ -150,7 +126,7 @@ Deno.test("a task is tried again elsewhere, and where it failed only if nothing 
   const third = probe.join(resources(1));
   const filler = probe.submit({ request: { cores: 1 }, priority: 5 });
   // The filler goes after those that were tried before, so it does not take the new worker.
-  assert.deepEqual(dispatched(probe), [`${id} on ${third}`, `${filler} on ${one}`]);
+  assert.deepEqual(probe.dispatched(), [`${id} on ${third}`, `${filler} on ${one}`]);
   probe.finish(third, id, { exitCode: 1 });
   probe.close(one);
   probe.close(two);
@@ -163,9 +139,9 @@ Deno.test("a task waits for a busy worker rather than go back to where it failed
   const [failing, long] = [probe.submit({ retriesMax: 1 }), probe.submit()];
   probe.schedule();
   probe.finish(one, failing, { exitCode: 1 });
-  assert.deepEqual(dispatched(probe), []);
+  assert.deepEqual(probe.dispatched(), []);
   probe.finish(two, long);
-  assert.deepEqual(dispatched(probe), [`${failing} on ${two}`]);
+  assert.deepEqual(probe.dispatched(), [`${failing} on ${two}`]);
 });
 
 Deno.test("retries count failures, not lost workers", () => {
@@ -173,30 +149,30 @@ Deno.test("retries count failures, not lost workers", () => {
   const id = probe.submit({ retriesMax: 2 });
   for (let i = 0; i < 5; i++) {
     const lost = probe.join();
-    assert.equal(dispatched(probe).length, 1);
+    assert.equal(probe.dispatched().length, 1);
     probe.close(lost);
   }
   const worker = probe.join();
   for (let attempt = 0; attempt < 3; attempt++) {
-    assert.equal(dispatched(probe).length, 1);
-    assert.deepEqual(ends(probe), []);
+    assert.equal(probe.dispatched().length, 1);
+    assert.deepEqual(probe.ends(), []);
     probe.finish(worker, id, { exitCode: 3 });
   }
   const why = "it ended with exit code 3";
-  assert.deepEqual(ends(probe), [[id, { kind: "failure", code: 0, why }]]);
+  assert.deepEqual(probe.ends(), [[id, { kind: "failure", code: 0, why }]]);
 });
 
 Deno.test("a task whose workers always go away is held to be the cause in the end", () => {
   const probe = new ManagerProbe({ lossesMax: 2 });
   const id = probe.submit();
   for (let i = 0; i < 3; i++) {
-    assert.deepEqual(ends(probe), []);
+    assert.deepEqual(probe.ends(), []);
     const worker = probe.join();
-    assert.equal(dispatched(probe).length, 1);
+    assert.equal(probe.dispatched().length, 1);
     probe.close(worker, "the link broke");
   }
   const why = "its worker went away 3 times, at last because the link broke";
-  assert.deepEqual(ends(probe), [[id, { kind: "failure", code: 48, why }]]);
+  assert.deepEqual(probe.ends(), [[id, { kind: "failure", code: 48, why }]]);
 });
 
 Deno.test("why a task failed is told in words", () => {
@@ -220,56 +196,56 @@ Deno.test("why a task failed is told in words", () => {
     [{ status: -3 }, 32, "the worker reported status -3"],
   ];
   for (const [told, code, why] of cases) {
-    const { probe, worker, id } = running({ outputs: [output("o"), output("log")] });
+    const { probe, worker, id } = runningTask({ outputs: [output("o"), output("log")] });
     probe.finish(worker, id, told);
-    assert.deepEqual(ends(probe), [[id, { kind: "failure", code, why }]]);
+    assert.deepEqual(probe.ends(), [[id, { kind: "failure", code, why }]]);
   }
 });
 
 Deno.test("of a failed task only outputs that are wanted always are fetched", () => {
   const outputs = [output("o"), output("log", { when: "always" })];
-  const { probe, worker, id } = running({ outputs });
+  const { probe, worker, id } = runningTask({ outputs });
   const actions = probe.finish(worker, id, { exitCode: 1, missing: ["log"] });
   assert.deepEqual(brief(actions).filter((text) => text.includes(" get ")), ["w1: get out-log"]);
   const why = "it ended with exit code 1";
-  assert.deepEqual(ends(probe), [[id, { kind: "failure", code: 0, why }]]);
+  assert.deepEqual(probe.ends(), [[id, { kind: "failure", code: 0, why }]]);
 });
 
 Deno.test("a missing output fails the task with 2, unless it is wanted always", () => {
   const outputs = [output("a"), output("b"), output("log", { when: "always" })];
-  const missing = running({ outputs });
+  const missing = runningTask({ outputs });
   missing.probe.finish(missing.worker, missing.id, { missing: ["b", "log"] });
   const why = "it did not write its output b";
-  assert.deepEqual(ends(missing.probe), [[missing.id, { kind: "failure", code: 2, why }]]);
+  assert.deepEqual(missing.probe.ends(), [[missing.id, { kind: "failure", code: 2, why }]]);
 
-  const log = running({ outputs });
+  const log = runningTask({ outputs });
   log.probe.finish(log.worker, log.id, { missing: ["log"] });
-  assert.deepEqual(ends(log.probe), [[log.id, { kind: "success" }]]);
+  assert.deepEqual(log.probe.ends(), [[log.id, { kind: "success" }]]);
 });
 
 Deno.test("what the manager cannot store fails the task with 80, and the worker stays", () => {
   const outputs = [output("a"), output("b")];
-  const { probe, worker, id } = running({ outputs });
+  const { probe, worker, id } = runningTask({ outputs });
   probe.receive(worker, { type: "available_results" });
   probe.result(worker, id);
   probe.receive(worker, { type: "end" });
   probe.receive(worker, { type: "file", path: "out-a", length: 3 });
   probe.stored(worker, { kind: "failed", why: "No space left on device" });
   probe.receive(worker, { type: "end" });
-  assert.deepEqual(ends(probe), [], "the other output is read first");
+  assert.deepEqual(probe.ends(), [], "the other output is read first");
   probe.receive(worker, { type: "file", path: "out-b", length: 3 });
   probe.stored(worker, { kind: "file" });
   probe.receive(worker, { type: "end" });
   const why = "the manager could not store its output a: No space left on device";
-  assert.deepEqual(ends(probe), [[id, { kind: "failure", code: 80, why }]]);
+  assert.deepEqual(probe.ends(), [[id, { kind: "failure", code: 80, why }]]);
   assert.ok(probe.scheduler.workers.has(worker));
 
-  const printed = running();
+  const printed = runningTask();
   printed.probe.receive(printed.worker, { type: "available_results" });
   const sizes = { status: 0, exitCode: 0, wallUs: 0, length: 5 };
   printed.probe.receive(printed.worker, { type: "result", taskId: 1, ...sizes });
   printed.probe.stored(printed.worker, { kind: "failed", why: "too much" });
-  const [[, end]] = ends(printed.probe) as [[TaskId, TaskEnd]];
+  const [[, end]] = printed.probe.ends() as [[TaskId, TaskEnd]];
   assert.deepEqual(end, {
     kind: "failure",
     code: 80,
@@ -279,7 +255,7 @@ Deno.test("what the manager cannot store fails the task with 80, and the worker 
 
 Deno.test("an unreadable input fails the attempt, and what was not sent is not taken for sent", () => {
   const inputs = [cached("a"), cached("b"), input("own"), cached("c")];
-  const { probe, worker, id } = running({ inputs, retriesMax: 1 });
+  const { probe, worker, id } = runningTask({ inputs, retriesMax: 1 });
   const unsent = ["in-b", "in-own", "in-c"];
   const why = "cannot read its input /data/b";
   probe.take();
@@ -291,11 +267,11 @@ Deno.test("an unreadable input fails the attempt, and what was not sent is not t
   ]);
   assert.deepEqual(brief(probe.schedule()), ["w1: put in-b, put in-own, put in-c, task 1"]);
   probe.handle({ type: "input_unreadable", worker, id, unsent: ["in-b"], why });
-  assert.deepEqual(ends(probe), [[id, { kind: "failure", code: 1, why }]]);
+  assert.deepEqual(probe.ends(), [[id, { kind: "failure", code: 1, why }]]);
 });
 
 Deno.test("an input that turns out to be unreadable after its task was canceled is no matter", () => {
-  const { probe, worker, id } = running({ inputs: [cached("a")] });
+  const { probe, worker, id } = runningTask({ inputs: [cached("a")] });
   probe.cancel(id);
   const why = "cannot read its input /data/a";
   const event = { type: "input_unreadable", worker, id, unsent: ["in-a"], why } as const;
@@ -347,9 +323,9 @@ Deno.test("a task that cannot be written fails alone and at once", () => {
     const probe = new ManagerProbe();
     const worker = probe.join();
     const bad = probe.submit(options);
-    assert.deepEqual(ends(probe), [[bad, { kind: "failure", code: 1, why }]]);
+    assert.deepEqual(probe.ends(), [[bad, { kind: "failure", code: 1, why }]]);
     const good = probe.submit();
-    assert.deepEqual(dispatched(probe), [`${good} on ${worker}`]);
+    assert.deepEqual(probe.dispatched(), [`${good} on ${worker}`]);
   }
 });
 
@@ -395,11 +371,11 @@ Deno.test("canceled tasks leave the queue in order", () => {
   for (const id of went) if (id > 9) probe.cancel(taskId(id));
   assert.equal(probe.scheduler.counts.waiting, 3);
   probe.join(resources(1));
-  assert.deepEqual(dispatched(probe), ["3 on w2"]);
+  assert.deepEqual(probe.dispatched(), ["3 on w2"]);
 });
 
 Deno.test("results of tasks that are unknown, canceled or told before are read and dropped", () => {
-  const { probe, worker, id } = running();
+  const { probe, worker, id } = runningTask();
   probe.cancel(id);
   const other = probe.submit();
   probe.schedule();
@@ -416,7 +392,7 @@ Deno.test("results of tasks that are unknown, canceled or told before are read a
   assert.equal(into(other), "w1: receive nobody", "a second result of the same task");
   probe.stored(worker, { kind: "file" });
   probe.receive(worker, { type: "end" });
-  assert.deepEqual(ends(probe), [[id, { kind: "canceled" }], [other, { kind: "success" }]]);
+  assert.deepEqual(probe.ends(), [[id, { kind: "canceled" }], [other, { kind: "success" }]]);
 });
 
 Deno.test("a forsaken task goes to another worker and spends no retry", () => {
@@ -425,12 +401,12 @@ Deno.test("a forsaken task goes to another worker and spends no retry", () => {
   const id = probe.submit({ request: { cores: 4 } });
   probe.schedule();
   probe.finish(worker, id, { status: 40 });
-  assert.deepEqual(ends(probe), []);
+  assert.deepEqual(probe.ends(), []);
   const smaller = { type: "resource", name: "cores", total: 2, smallest: 2, largest: 2 } as const;
   probe.receive(worker, smaller);
-  assert.deepEqual(dispatched(probe), []);
+  assert.deepEqual(probe.dispatched(), []);
   const other = probe.join(resources(4));
-  assert.deepEqual(dispatched(probe), [`${id} on ${other}`]);
+  assert.deepEqual(probe.dispatched(), [`${id} on ${other}`]);
 });
 
 Deno.test("results that are announced while others are read are asked for afterwards", () => {

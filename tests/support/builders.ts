@@ -13,7 +13,7 @@ import {
   Scheduler,
   type Stored,
 } from "../../core/scheduler/machine.ts";
-import type { TaskInput, TaskOutput, TaskSpec } from "../../core/scheduler/tasks.ts";
+import type { TaskEnd, TaskInput, TaskOutput, TaskSpec } from "../../core/scheduler/tasks.ts";
 import {
   type Exit,
   type WorkerAction,
@@ -119,6 +119,16 @@ export class ManagerProbe {
     return actions;
   }
 
+  /** Which tasks are dispatched where now, in order. */
+  dispatched(): string[] {
+    return only(this.schedule(), "dispatch").map(({ worker, id }) => `${id} on ${worker}`);
+  }
+
+  /** The tasks that came back since the last call of this or of `take`. */
+  ends(): [TaskId, TaskEnd][] {
+    return only(this.take(), "returned").map(({ task, end }) => [task.id, end]);
+  }
+
   submit(options: Partial<TaskSpec> = {}): TaskId {
     const id = taskId(this.#nextTask++);
     this.handle({ type: "submitted", id, spec: taskSpec(options) });
@@ -202,6 +212,19 @@ export class ManagerProbe {
     checkScheduler(this.scheduler);
     return actions;
   }
+}
+
+/** A task that is alone on a worker of one core. */
+export function runningTask(options: Partial<TaskSpec> = {}): {
+  probe: ManagerProbe;
+  worker: WorkerId;
+  id: TaskId;
+} {
+  const probe = new ManagerProbe();
+  const worker = probe.join(resources(1));
+  const id = probe.submit(options);
+  probe.schedule();
+  return { probe, worker, id };
 }
 
 export function greeting(hostname: string, size: Resources): ToManager[] {
