@@ -36,10 +36,25 @@ export interface Interrupts extends Disposable {
   readonly abort: AbortSignal;
 }
 
+/**
+ * A Ctrl-C reaches every process of the terminal, and parents such as `deno task` and npx pass
+ * theirs on as well: what comes so soon after the first is the same press.
+ */
+const samePressMs = 300;
+
 export function interrupts(): Interrupts {
   const stop = new AbortController();
   const abort = new AbortController();
-  const interrupted = () => (stop.signal.aborted ? abort : stop).abort();
+  let stoppedMs = 0;
+  const interrupted = () => {
+    const nowMs = performance.now();
+    if (!stop.signal.aborted) {
+      stoppedMs = nowMs;
+      stop.abort();
+    } else if (nowMs - stoppedMs > samePressMs) {
+      abort.abort();
+    }
+  };
   Deno.addSignalListener("SIGINT", interrupted);
   Deno.addSignalListener("SIGTERM", interrupted);
   return {

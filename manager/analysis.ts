@@ -129,7 +129,9 @@ export class Analysis {
     options.view.note(
       workers === null
         ? `Listening on port ${manager.port}. Start a worker: wqx worker HOST ${manager.port}`
-        : `Listening on port ${manager.port}, with ${workers.count} local worker(s)`,
+        : `Listening on port ${manager.port}, with ${workers.count} local ${
+          workers.count === 1 ? "worker" : "workers"
+        }`,
     );
     await using local = workers === null ? null : new LocalWorkers({
       wanted: workers,
