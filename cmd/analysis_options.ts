@@ -1,7 +1,7 @@
 /** Options of a run that win over the analysis file; keys are those of `Overrides`. */
 import { UsageError } from "../core/errors.ts";
 import { parseCount, parsePorts, parseSizeMb } from "../core/units.ts";
-import { parseWorkers } from "../manager/analysis_schema.ts";
+import { parseWorkers } from "../manager/schema.ts";
 import type { OptionRows } from "./cli.ts";
 
 const atLeastOne = (text: string) => parseCount(text, { min: 1 });

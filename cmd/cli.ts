@@ -64,23 +64,32 @@ export type ArgumentsOf<A extends ArgumentRows> = {
 /** What help needs to know of a command. */
 export interface CommandTexts {
   readonly name: string;
+  /** What people type to start it: `wqx NAME`, or a name of cctools. */
+  readonly program: string;
   /** One sentence. */
   readonly purpose: string;
   /** Usage lines after the name of the command: `ANALYSIS.yaml [options]`. */
   readonly usage: readonly string[];
-  /** Command line (after `wqx`) and what it does. */
+  /** Command line (after `wqx`, beginning with the command's name) and what it does. */
   readonly examples: readonly (readonly [string, string])[];
   readonly arguments: ArgumentRows;
   readonly options: OptionRows;
 }
 
-export interface CommandSpec<O extends OptionRows, A extends ArgumentRows> extends CommandTexts {
+export interface Given<O extends OptionRows, A extends ArgumentRows> {
+  readonly options: OptionsOf<O>;
+  readonly arguments: ArgumentsOf<A>;
+  readonly terminal: Terminal;
+  /** As {@link CommandTexts.program}. */
+  readonly program: string;
+}
+
+export interface CommandSpec<O extends OptionRows, A extends ArgumentRows>
+  extends Omit<CommandTexts, "program"> {
   readonly arguments: A;
   readonly options: O;
   /** Returns the exit code. */
-  readonly run: (
-    given: { options: OptionsOf<O>; arguments: ArgumentsOf<A>; terminal: Terminal },
-  ) => Promise<number>;
+  readonly run: (given: Given<O, A>) => Promise<number>;
 }
 
 /** A command as the command line sees it. */
@@ -90,6 +99,8 @@ export interface Command {
   help(all: boolean, width: number): string;
   /** Parses what follows the name and runs it; throws UsageError before any side effect. */
   run(argv: readonly string[], terminal: Terminal): Promise<number>;
+  /** The same as a program of its own, whose `--help` shows all options, as in cctools. */
+  as(program: string): Command;
 }
 
 /** Rows that every command has. */
@@ -112,15 +123,28 @@ export const outputOptions = {
 export function defineCommand<const O extends OptionRows, const A extends ArgumentRows>(
   spec: CommandSpec<O, A>,
 ): Command {
-  const texts: CommandTexts = { ...spec, options: { ...spec.options, ...generalOptions } };
+  return commandUnder(spec, `wqx ${spec.name}`, false);
+}
+
+function commandUnder<const O extends OptionRows, const A extends ArgumentRows>(
+  spec: CommandSpec<O, A>,
+  program: string,
+  allHelp: boolean,
+): Command {
+  const texts: CommandTexts = {
+    ...spec,
+    program,
+    options: { ...spec.options, ...generalOptions },
+  };
   return {
     name: spec.name,
     help: (all, width) => helpText(texts, all, width),
+    as: (other) => commandUnder(spec, other, true),
     async run(argv, terminal) {
       const words = cut(texts, argv);
       if (words.has("help") || words.has("helpAll")) {
         const { stdout } = terminal;
-        stdout.write(helpText(texts, words.has("helpAll"), stdout.columns));
+        stdout.write(helpText(texts, allHelp || words.has("helpAll"), stdout.columns));
         return 0;
       }
       return await spec.run({
@@ -128,6 +152,7 @@ export function defineCommand<const O extends OptionRows, const A extends Argume
         options: valuesOf(spec.options, words) as OptionsOf<O>,
         arguments: argumentsOf(texts, words.operands) as ArgumentsOf<A>,
         terminal: words.has("noColor") ? withoutColor(terminal) : terminal,
+        program,
       });
     },
   };
@@ -211,7 +236,7 @@ function converter(parse: (text: string) => unknown, from: string): (text: strin
 
 function argumentsOf(texts: CommandTexts, operands: readonly string[]): Record<string, unknown> {
   const rows = Object.entries(texts.arguments);
-  const usage = `wqx ${texts.name} ${texts.usage[0]}`;
+  const usage = `${texts.program} ${texts.usage[0]}`;
   const extra = operands[rows.length];
   if (extra !== undefined) {
     throw new UsageError(`Unexpected argument "${extra}": the usage is ${usage}`);
@@ -236,7 +261,7 @@ function usageError(error: CommanderError, texts: CommandTexts): UsageError {
       const word = quoted.split("=")[0] ?? quoted;
       const hint = word.startsWith("--") ? didYouMean(word, options.map(longFlag)) : "";
       return new UsageError(
-        `Unknown option "${word}"${hint || `: wqx ${texts.name} --help-all lists all`}`,
+        `Unknown option "${word}"${hint || `: ${texts.program} --help-all lists all`}`,
       );
     }
     case "commander.optionMissingArgument": {

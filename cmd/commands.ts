@@ -28,6 +28,10 @@ export const registry: Registry = {
     summary: "run tasks for a manager",
     load: async () => (await import("./worker.ts")).command,
   },
+  links: {
+    summary: "make links with the names of Work Queue's programs",
+    load: async () => (await import("./links.ts")).command,
+  },
 };
 
 /** Runs a whole command line and returns the exit code; throws UsageError for a wrong one. */

@@ -18,9 +18,9 @@ export function helpText(texts: CommandTexts, all: boolean, width: number): stri
   const columns = new Columns(items.map(([term]) => term), width);
   const blocks = [
     columns.wrap(texts.purpose),
-    texts.usage.map((line, i) => `${i === 0 ? "Usage:" : "      "} wqx ${texts.name} ${line}`)
+    texts.usage.map((line, i) => `${i === 0 ? "Usage:" : "      "} ${texts.program} ${line}`)
       .join("\n"),
-    examplesBlock(texts.examples, width),
+    examplesBlock(texts, width),
     columns.lines(Object.values(texts.arguments).map((row) => [row.name, row.describe])),
     columns.lines(shown.filter((row) => row.common).map(optionItem)),
   ];
@@ -28,7 +28,7 @@ export function helpText(texts: CommandTexts, all: boolean, width: number): stri
   for (const [heading, rows] of Object.entries(rest)) {
     blocks.push(`${heading}:\n${columns.lines((rows ?? []).map(optionItem))}`);
   }
-  if (!all) blocks.push(`All options: wqx ${texts.name} --help-all`);
+  if (!all) blocks.push(`All options: ${texts.program} --help-all`);
   return blocks.filter((block) => block !== "").join("\n\n") + "\n";
 }
 
@@ -46,8 +46,10 @@ export function overviewText(
   ].join("\n\n") + "\n";
 }
 
-function examplesBlock(examples: CommandTexts["examples"], width: number): string {
-  const items = examples.map(([line, what]) => [`wqx ${line}`, what] as const);
+function examplesBlock({ examples, name, program }: CommandTexts, width: number): string {
+  const items = examples.map(([line, what]) =>
+    [`${program}${line.slice(name.length)}`, what] as const
+  );
   return new Columns(items.map(([term]) => term), width).lines(items);
 }
 

@@ -1,104 +1,105 @@
-/** `wqx worker HOST PORT` */
-import { UsageError } from "../core/errors.ts";
-import { orAll, parseCount, parsePorts, parseSizeMb, parseTimeMs } from "../core/units.ts";
-import { defaultBackoff } from "../core/worker/backoff.ts";
+/** `wqx worker HOST PORT`, also known as `work_queue_worker` */
+import { messageOf, UsageError } from "../core/errors.ts";
+import { parsePorts } from "../core/units.ts";
+import { type Backoff, volatileMs } from "../core/worker/backoff.ts";
+import {
+  type Address,
+  catalogPortDefault,
+  catalogsDefault,
+  parseCatalogs,
+  parseManagers,
+} from "../core/worker/managers.ts";
+import { DebugLog } from "../io/log.ts";
 import { selfCommand } from "../io/self.ts";
-import { stopSignal } from "../io/signals.ts";
-import { runWorker } from "../worker/run.ts";
-import { defineCommand } from "./cli.ts";
+import { type NumberedSignal, stopSignal } from "../io/signals.ts";
+import type { IpMode } from "../worker/connect.ts";
+import { CatalogManagers, listedManagers, type ManagerSource } from "../worker/find_manager.ts";
+import { type DebugSubsystem, runWorker } from "../worker/run.ts";
+import type { Leave } from "../worker/session.ts";
+import { defineCommand, type OptionsOf } from "./cli.ts";
 import { version } from "./commands.ts";
+import { notesOn, timeoutDefaultMs, workerOptions } from "./worker_options.ts";
 
-/** Work Queue's 900 s, for both leaving an idle manager and giving up on finding one. */
-const timeoutMs = 900_000;
+/** By which batch systems and people end workers. */
+const stoppingSignals: readonly NumberedSignal[] = [
+  "SIGTERM",
+  "SIGINT",
+  "SIGQUIT",
+  "SIGUSR1",
+  "SIGUSR2",
+];
 
-const parseCores = (text: string) => parseCount(text, { min: 1 });
-const parseGpus = (text: string) => parseCount(text, { min: 0 });
+/** Read as options are; not for tasks, which get their own. */
+const resourceVariables = ["CORES", "MEMORY", "DISK", "GPUS"];
+
+type Options = OptionsOf<typeof workerOptions>;
 
 export const command = defineCommand({
   name: "worker",
   purpose: "Run tasks for a manager, many at once, until there is no more work.",
-  usage: ["HOST PORT [options]"],
+  usage: ["HOST PORT [options]", '"HOST:PORT;HOST:PORT;…" [options]', "-M PROJECT [options]"],
   examples: [
     ["worker login1.site.edu 9123", "serve the manager on that host and port"],
     ["worker localhost 9123 --cores 4 --memory 8GB", "offer less than the whole machine"],
+    ["worker -M 'ana.*' --timeout 1h", "serve managers of these names, one after the other"],
   ],
   arguments: {
-    host: { name: "HOST", describe: "host name or address of the manager" },
-    port: { name: "PORT", describe: "port that the manager listens on" },
+    host: {
+      name: "HOST",
+      describe: "host name or address of the manager, or several as HOST:PORT;HOST:PORT",
+      optional: true,
+    },
+    port: { name: "PORT", describe: "port that the manager listens on", optional: true },
   },
-  options: {
-    cores: {
-      flags: "    --cores N",
-      describe: 'offer N cores; "all" is what the machine has',
-      parse: orAll(parseCores),
-      defaultShown: "all",
-      common: true,
-    },
-    memory: {
-      flags: "    --memory SIZE",
-      describe: 'offer so much memory; a bare number is MB, "all" what the machine has',
-      parse: orAll(parseSizeMb),
-      defaultShown: "all",
-      common: true,
-    },
-    disk: {
-      flags: "    --disk SIZE",
-      describe: 'offer so much disk; a bare number is MB, "all" what is free',
-      parse: orAll(parseSizeMb),
-      defaultShown: "all",
-      common: true,
-    },
-    gpus: {
-      flags: "    --gpus N",
-      describe: 'offer N gpus; "all" is what the machine has',
-      parse: orAll(parseGpus),
-      defaultShown: "all",
-      common: true,
-    },
-    timeout: {
-      flags: "-t, --timeout TIME",
-      describe: "leave after so long without tasks, or without a manager",
-      parse: parseTimeMs,
-      default: timeoutMs,
-      defaultShown: "15m",
-      common: true,
-    },
-    workdir: {
-      flags: "-s, --workdir FOLDER",
-      describe: "keep cache and sandboxes under FOLDER",
-      parse: (text: string) => text,
-      defaultShown: "TMPDIR or /tmp",
-      common: true,
-    },
-    singleShot: {
-      flags: "    --single-shot",
-      describe: "quit after the first connection, however it ends",
-      common: true,
-    },
-    parentDeath: {
-      flags: "    --parent-death",
-      describe: "quit when the process that started this worker is gone",
-    },
-  },
-  async run({ options, arguments: { host, port }, terminal }) {
-    using stop = stopSignal({ withParent: options.parentDeath });
+  options: workerOptions,
+  async run({ options, arguments: { host, port }, terminal, program }) {
+    if (options.version) {
+      terminal.stdout.write(`${program} of wqx ${version}\n`);
+      return 0;
+    }
+    const backoff = backoffOf(options);
+    const notes = notesOn(options);
+    using log = openLog(options, program);
+    const debug = (subsystem: DebugSubsystem, line: string) => log.write(subsystem, line);
+    const managers = managersOf(options, host, port, (line) => debug("http", line));
+    const password = await passwordOf(options.password);
+    const ipMode = ipModeOf(Deno.env.get("CCTOOLS_IP_MODE"));
+    for (const note of notes) terminal.stderr.write(`${note}\n`);
+    for (const name of resourceVariables) Deno.env.delete(name);
+    const { timeout = timeoutDefaultMs, volatility } = options;
+    using stop = stopSignal({
+      signals: stoppingSignals,
+      withParent: options.parentDeath,
+      reason: vacating,
+    });
     await runWorker({
-      host,
-      port: portOf(port),
+      managers,
+      protocol: options.protocol,
+      password,
+      ipMode,
       resources: {
         cores: unlessAll(options.cores),
         memoryMb: unlessAll(options.memory),
         diskMb: unlessAll(options.disk),
         gpus: unlessAll(options.gpus),
       },
+      features: options.features,
+      os: options.os,
+      arch: options.arch,
+      factory: options.factory || null,
       workdir: options.workdir ?? workdirHere(),
+      symlinks: !options.noSymlinks,
+      taskWrapper: options.taskWrapper,
       wqx: selfCommand(),
       version,
-      limits: { idleTimeoutMs: options.timeout },
-      connectTimeoutMs: options.timeout,
-      backoff: defaultBackoff,
+      limits: { idleTimeoutMs: options.idleTimeout ?? timeout },
+      backoff,
+      connectTimeoutMs: options.connectTimeout ?? timeout,
+      wallTimeMs: options.wallTime || null,
+      volatileAfterMs: () => volatileMs(volatility, Math.random),
       singleShot: options.singleShot,
       log: (line) => terminal.stderr.write(`${line}\n`),
+      debug,
     }, stop.signal);
     return 0;
   },
@@ -108,12 +109,103 @@ function unlessAll(value: number | "all" | undefined): number | undefined {
   return value === "all" ? undefined : value;
 }
 
+function managersOf(
+  options: Options,
+  host: string | undefined,
+  port: string | undefined,
+  debug: (line: string) => void,
+): ManagerSource {
+  const project = options.project ?? options.projectByOldName;
+  if (project === undefined) return listedManagers(addressesOf(host, port), options.tls);
+  if (host !== undefined) {
+    throw new UsageError(`Give either -M "${project.text}" or the manager "${host}", not both`);
+  }
+  return new CatalogManagers({
+    catalogs: catalogsOf(options.catalogs),
+    project: project.pattern,
+    projectText: project.text,
+    mode: options.connectionMode,
+    tlsOnly: options.tls,
+    debug,
+  });
+}
+
+function addressesOf(host: string | undefined, port: string | undefined): Address[] {
+  if (host === undefined) {
+    throw new UsageError(
+      'Say whom to serve: HOST PORT, "HOST:PORT;HOST:PORT", or -M with a project name',
+    );
+  }
+  if (port !== undefined) return [{ host, port: portOf(port) }];
+  try {
+    return parseManagers(host);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(`Cannot tell which manager to serve: ${error.message}`);
+  }
+}
+
 function portOf(text: string): number {
   const { low, high } = parsePorts(text);
   if (low === high && low > 0) return low;
   throw new UsageError(
     `Cannot connect to port "${text}": give the one that the manager listens on`,
   );
+}
+
+/** Factories pass an empty list where they were given none. */
+function catalogsOf(text: string | undefined): Address[] {
+  const portText = Deno.env.get("CATALOG_PORT");
+  const port = portText ? portOf(portText) : catalogPortDefault;
+  try {
+    return parseCatalogs(text?.trim() || catalogsDefault, port);
+  } catch (error) {
+    if (error instanceof UsageError) throw new UsageError(`--catalog: ${error.message}`);
+    throw error;
+  }
+}
+
+function backoffOf({ minBackoff: minMs, maxBackoff: maxMs }: Options): Backoff {
+  if (minMs <= maxMs) return { minMs, maxMs };
+  throw new UsageError(
+    `The longest pause (--max-backoff, ${maxMs / 1000} s) is shorter than the shortest ` +
+      `(--min-backoff, ${minMs / 1000} s)`,
+  );
+}
+
+/** As it is, for a line end counts in cctools too. */
+async function passwordOf(path: string | undefined): Promise<Uint8Array | null> {
+  if (path === undefined) return null;
+  try {
+    return await Deno.readFile(path);
+  } catch (error) {
+    throw new UsageError(`Cannot read the password from ${path}: ${messageOf(error)}`);
+  }
+}
+
+function ipModeOf(text: string | undefined): IpMode {
+  const mode = (text || "AUTO").toUpperCase();
+  if (mode === "AUTO" || mode === "IPV4" || mode === "IPV6") return mode;
+  throw new UsageError(`environment CCTOOLS_IP_MODE: "${text}" is none of AUTO, IPV4 and IPV6`);
+}
+
+function openLog({ debug, debugFile, debugRotateMax }: Options, program: string): DebugLog {
+  try {
+    return new DebugLog({
+      subsystems: debug,
+      file: debugFile,
+      rotateBytes: debugRotateMax,
+      program,
+    });
+  } catch (error) {
+    throw new UsageError(`Cannot write the log to ${debugFile}: ${messageOf(error)}`);
+  }
+}
+
+/** What a manager hears when a signal ends its worker, as from real workers. */
+function vacating(name: NumberedSignal, number: number): Leave {
+  const why = `it was told to stop (${name})`;
+  return { key: "vacating", value: String(number), why, then: "terminate" };
 }
 
 /** Scratch folders in the order in which Work Queue looks for them. */

@@ -53,6 +53,14 @@ export function boxOf(request: ResourceRequest, worker: Resources): Resources | 
   };
 }
 
+/**
+ * What a task of ours asks for: undeclared, one core, since most programs compute in one thread
+ * (Work Queue gives such a task the whole worker).
+ */
+export function requestOf(declared: ResourceRequest): ResourceRequest {
+  return Object.values(declared).some((value) => value > 0) ? declared : { cores: 1 };
+}
+
 export function fits(box: Resources, free: Resources): boolean {
   return names.every((name) => box[name] <= free[name]);
 }

@@ -1,4 +1,5 @@
 /** Moving the bytes of files, in bounded pieces. */
+import { dirname } from "node:path";
 import { concat } from "../core/bytes.ts";
 import type { Write } from "./outbox.ts";
 
@@ -74,12 +75,20 @@ export class FileSink implements Sink {
   }
 
   async #open(): Promise<Deno.FsFile> {
-    return await Deno.open(this.#partial, {
-      write: true,
-      create: true,
-      truncate: true,
-      mode: this.mode,
-    });
+    // `createNew`: never through a link that someone left under this name.
+    const options = { write: true, createNew: true, mode: this.mode } as const;
+    try {
+      return await Deno.open(this.#partial, options);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) {
+        await Deno.mkdir(dirname(this.#partial), { recursive: true });
+      } else if (error instanceof Deno.errors.AlreadyExists) {
+        await removeIfThere(this.#partial);
+      } else {
+        throw error;
+      }
+      return await Deno.open(this.#partial, options);
+    }
   }
 
   async #give(error: unknown): Promise<void> {
@@ -87,6 +96,44 @@ export class FileSink implements Sink {
     this.#file?.close();
     this.#file = null;
     await removeIfThere(this.#partial);
+  }
+}
+
+/** Writes into a file from an offset on; what lay behind it goes. */
+export class UpdateSink implements Sink {
+  #file: Deno.FsFile | null = null;
+  #trouble: string | null = null;
+
+  constructor(private readonly path: string, private readonly offset: number) {}
+
+  async take(bytes: Uint8Array): Promise<void> {
+    if (this.#trouble !== null) return;
+    try {
+      this.#file ??= await this.#open();
+      for (let done = 0; done < bytes.length;) {
+        done += await this.#file.write(bytes.subarray(done));
+      }
+    } catch (error) {
+      this.#trouble = error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  finish(): Promise<string | null> {
+    this.#file?.close();
+    this.#file = null;
+    return Promise.resolve(this.#trouble);
+  }
+
+  async abandon(): Promise<void> {
+    await this.finish();
+  }
+
+  async #open(): Promise<Deno.FsFile> {
+    await Deno.mkdir(dirname(this.path), { recursive: true });
+    const file = await Deno.open(this.path, { write: true, create: true });
+    await file.truncate(this.offset);
+    await file.seek(this.offset, Deno.SeekMode.Start);
+    return file;
   }
 }
 

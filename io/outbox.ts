@@ -13,6 +13,9 @@ export type Outgoing = Uint8Array | ((write: Write) => Promise<void>);
 /** Waiting small messages are joined up to this size; bytes. */
 const joinBytesMax = 64 * 1024;
 
+/** Writes of functions up to this size are joined as well; bytes. */
+const smallBytesMax = 4096;
+
 export class Outbox {
   #waiting: Outgoing[] = [];
   #pumping: Promise<void> | null = null;
@@ -58,10 +61,6 @@ export class Outbox {
   }
 
   async #send(batch: readonly Outgoing[]): Promise<void> {
-    const write: Write = async (bytes) => {
-      await this.link.write(bytes);
-      this.moved();
-    };
     let joined: Uint8Array[] = [];
     let size = 0;
     const flush = async () => {
@@ -69,17 +68,24 @@ export class Outbox {
       const bytes = joined.length === 1 ? joined[0]! : concat(joined);
       joined = [];
       size = 0;
-      await write(bytes);
+      await this.link.write(bytes);
+      this.moved();
+    };
+    const join = async (bytes: Uint8Array) => {
+      if (size + bytes.length > joinBytesMax) await flush();
+      joined.push(bytes);
+      size += bytes.length;
+    };
+    const write: Write = async (bytes) => {
+      // A copy: who writes piece by piece uses one buffer for all of them.
+      if (bytes.length <= smallBytesMax) return await join(bytes.slice());
+      await flush();
+      await this.link.write(bytes);
+      this.moved();
     };
     for (const outgoing of batch) {
-      if (typeof outgoing === "function") {
-        await flush();
-        await outgoing(write);
-        continue;
-      }
-      if (size + outgoing.length > joinBytesMax) await flush();
-      joined.push(outgoing);
-      size += outgoing.length;
+      if (typeof outgoing === "function") await outgoing(write);
+      else await join(outgoing);
     }
     await flush();
   }

@@ -1,5 +1,7 @@
 /** Being told to stop, by a signal or by the death of whoever started us. */
 
+import { constants } from "node:os";
+
 /** How often the parent is looked at. */
 const parentPollMs = 500;
 
@@ -7,23 +9,35 @@ export interface StopSignal extends Disposable {
   readonly signal: AbortSignal;
 }
 
-/** Fires at the first SIGINT or SIGTERM, and with `withParent` when the parent process is gone. */
-export function stopSignal({ withParent }: { withParent: boolean }): StopSignal {
+/** A signal of which the system has a number. */
+export type NumberedSignal = Deno.Signal & keyof typeof constants.signals;
+
+export interface StopOptions {
+  readonly signals: readonly NumberedSignal[];
+  /** Fires also when the process that started this one is gone. */
+  readonly withParent: boolean;
+  /** The reason that `signal` has when a signal of the system came, by name and number. */
+  readonly reason: (name: NumberedSignal, number: number) => unknown;
+}
+
+/** Fires at the first of these signals. */
+export function stopSignal({ signals, withParent, reason }: StopOptions): StopSignal {
   const controller = new AbortController();
-  const stop = () => controller.abort();
-  Deno.addSignalListener("SIGINT", stop);
-  Deno.addSignalListener("SIGTERM", stop);
+  const listeners = signals.map((name) => {
+    const stop = () => controller.abort(reason(name, constants.signals[name]));
+    Deno.addSignalListener(name, stop);
+    return () => Deno.removeSignalListener(name, stop);
+  });
   const parent = Deno.ppid;
   const polling = withParent
     ? setInterval(() => {
-      if (Deno.ppid !== parent) stop();
+      if (Deno.ppid !== parent) controller.abort();
     }, parentPollMs)
     : undefined;
   return {
     signal: controller.signal,
     [Symbol.dispose]() {
-      Deno.removeSignalListener("SIGINT", stop);
-      Deno.removeSignalListener("SIGTERM", stop);
+      for (const remove of listeners) remove();
       clearInterval(polling);
     },
   };

@@ -19,46 +19,22 @@ import { RunReport } from "../core/analysis/report.ts";
 import { AnalysisRun, type Stopped } from "../core/analysis/run.ts";
 import type { AnalysisSpec } from "../core/analysis/spec.ts";
 import type { TaskId } from "../core/ids.ts";
-import type { Attempt, Task, TaskEnd } from "../core/scheduler/tasks.ts";
+import type { Attempt, Source, Task, TaskEnd } from "../core/scheduler/tasks.ts";
+import { startScript } from "../core/shell_words.ts";
 import { removeIfThere } from "../io/files.ts";
+import { selfExecutable } from "../io/self.ts";
 import { bundleProcessor } from "./bundle.ts";
-import { LocalWorkers } from "./local_workers.ts";
+import { Crew, type RunOptions, type WorkerSeen } from "./crew.ts";
 import { writeOutputs } from "./outputs.ts";
 import { RunFolder } from "./run_folder.ts";
-import { Manager } from "./server.ts";
-
-/** How often the view is told of the state. */
-const viewEveryMs = 100;
+import type { Manager } from "./server.ts";
 
 /** Tasks are made ready for so many per core, and at least so many, ahead of being dispatched. */
 const waitingPerCore = 4;
 const waitingMin = 32;
 
-/**
- * Every worker has its own wqx and names it in `WQX`; where there is none, the shell says so.
- * `exec`: no shell needs to wait for it.
- */
-const taskCommand = 'exec "${WQX:?this worker is not a wqx worker}" task';
-
-/** Who watches the run. */
-export interface AnalysisView {
-  update(progress: Progress): void;
-  note(line: string): void;
-  finish(progress: Progress): void;
-}
-
-export interface AnalysisOptions {
-  readonly view: AnalysisView;
-  /** Command line that starts this same wqx. */
-  readonly wqx: readonly string[];
-  readonly version: string;
-  /** Address to listen on; all interfaces by default. */
-  readonly hostname?: string;
-  /** Stops submitting and merges what is there. */
-  readonly stop: AbortSignal;
-  /** Ends at once: {@link Analysis.run} rejects with the reason when all is cleaned up. */
-  readonly abort: AbortSignal;
-}
+/** Workers of wqx name their own in `WQX`; others are sent ours. `exec`: no shell has to wait. */
+const taskCommand = 'exec "${WQX:-./wqx}" task';
 
 /** A finished run, as the command line tells of it. */
 export interface AnalysisEnd {
@@ -80,11 +56,10 @@ export class Analysis {
   readonly #finished = Promise.withResolvers<void>();
   #processingSinceMs: number | null = null;
   #serial = 0;
-  readonly #workersSeen = new Map<string, string>();
 
   private constructor(
     private readonly spec: AnalysisSpec,
-    private readonly options: AnalysisOptions,
+    private readonly options: RunOptions<Progress>,
     private readonly folder: RunFolder,
     private readonly context: TaskContext,
   ) {
@@ -93,7 +68,7 @@ export class Analysis {
   }
 
   /** Throws UsageError before anything has started, RunError when it cannot go on. */
-  static async run(spec: AnalysisSpec, options: AnalysisOptions): Promise<AnalysisEnd> {
+  static async run(spec: AnalysisSpec, options: RunOptions<Progress>): Promise<AnalysisEnd> {
     const { processor } = spec;
     const bundle = processor.kind === "module"
       ? await bundleProcessor(processor.path, options.wqx, {
@@ -102,64 +77,30 @@ export class Analysis {
       : null;
     await using folder = await RunFolder.open(spec.output);
     const partsFolder = folder.partsPath;
-    const context = { spec, processor: bundle, partsFolder, taskCommand };
+    const wqx = wqxAsInput(options.wqx);
+    const context = { spec, processor: bundle, partsFolder, taskCommand, wqx };
     const analysis = new Analysis(spec, options, folder, context);
     return await analysis.#drive();
   }
 
   async #drive(): Promise<AnalysisEnd> {
-    const { spec, options } = this;
-    await using manager = Manager.listen({
-      name: spec.name,
-      port: spec.port,
-      ...(options.hostname !== undefined && { hostname: options.hostname }),
-    }, {
+    const { name, port, workers } = this.spec;
+    await using crew: Crew<Progress> = Crew.start({ name, port, workers }, this.options, {
       attemptEnded: (id, attempt, again) => this.#attemptEnded(id, attempt, again),
-      returned: (task, end) => this.#returned(manager, task, end),
-      workerJoined: ({ id, greeting, address, total }) => {
-        this.#workersSeen.set(id, greeting?.hostname ?? address);
-        options.view.note(`Worker ${id} joined from ${address} with ${total.cores} cores`);
-      },
-      workerLeft: ({ id, greeting, address }, why) => {
-        const who = greeting === null ? `The connection from ${address}` : `Worker ${id}`;
-        if (this.#run.end === null) options.view.note(`${who} was lost: ${why}`);
-      },
+      returned: (task, end) => this.#returned(crew, task, end),
+      stop: () => this.#stop(crew, { kind: "interrupted" }),
+      abort: () => this.#finished.reject(this.options.abort.reason),
+      progress: () => this.#progress(crew.manager),
+      over: () => this.#run.end !== null,
     });
-    const { workers } = spec;
-    options.view.note(
-      workers === null
-        ? `Listening on port ${manager.port}. Start a worker: wqx worker HOST ${manager.port}`
-        : `Listening on port ${manager.port}, with ${workers.count} local ${
-          workers.count === 1 ? "worker" : "workers"
-        }`,
-    );
-    await using local = workers === null ? null : new LocalWorkers({
-      wanted: workers,
-      port: manager.port,
-      wqx: options.wqx,
-      note: (line) => options.view.note(line),
-    });
-    const stop = () => this.#stop(manager, { kind: "interrupted" });
-    const abort = () => this.#finished.reject(options.abort.reason);
-    options.stop.addEventListener("abort", stop);
-    options.abort.addEventListener("abort", abort);
-    const showing = setInterval(() => options.view.update(this.#progress(manager)), viewEveryMs);
-    try {
-      this.#submitMore(manager);
-      await Promise.race([this.#finished.promise, ...(local === null ? [] : [local.failed])]);
-    } finally {
-      clearInterval(showing);
-      options.stop.removeEventListener("abort", stop);
-      options.abort.removeEventListener("abort", abort);
-    }
-    const end = await this.#conclude();
-    options.view.finish(this.#progress(manager));
+    this.#submitMore(crew);
+    await crew.until(this.#finished.promise);
+    const end = await this.#conclude(crew.workersSeen);
+    this.options.view.finish(this.#progress(crew.manager));
     return end;
   }
 
-  #submitMore(manager: Manager): void {
-    let cores = 0;
-    for (const worker of manager.workers) cores += worker.total.cores;
+  #submitMore({ manager, cores }: Crew<Progress>): void {
     const ahead = Math.max(waitingMin, waitingPerCore * cores);
     while (manager.counts.waiting < ahead) {
       const item = this.#run.next();
@@ -171,10 +112,10 @@ export class Analysis {
     if (this.#run.end !== null) this.#finished.resolve();
   }
 
-  #stop(manager: Manager, why: Stopped): void {
+  #stop(crew: Crew<Progress>, why: Stopped): void {
     this.#run.stop(why);
-    this.#cancelUseless(manager);
-    this.#submitMore(manager);
+    this.#cancelUseless(crew.manager);
+    this.#submitMore(crew);
   }
 
   #cancelUseless(manager: Manager): void {
@@ -195,11 +136,11 @@ export class Analysis {
     });
   }
 
-  #returned(manager: Manager, task: Task, end: TaskEnd): void {
-    this.#ended(manager, task, end).catch((error) => this.#finished.reject(error));
+  #returned(crew: Crew<Progress>, task: Task, end: TaskEnd): void {
+    this.#ended(crew, task, end).catch((error) => this.#finished.reject(error));
   }
 
-  async #ended(manager: Manager, task: Task, end: TaskEnd): Promise<void> {
+  async #ended(crew: Crew<Progress>, task: Task, end: TaskEnd): Promise<void> {
     const { id, item } = this.#items.get(task.id)!;
     this.#items.delete(task.id);
     const outcome = end.kind === "canceled" ? null : await this.#outcomeOf(id);
@@ -217,8 +158,8 @@ export class Analysis {
       attempts: task.attempts.length,
       printed: new TextDecoder().decode(last?.printed),
     });
-    if (this.#run.stopped !== null && !stoppedBefore) this.#cancelUseless(manager);
-    this.#submitMore(manager);
+    if (this.#run.stopped !== null && !stoppedBefore) this.#cancelUseless(crew.manager);
+    this.#submitMore(crew);
     for (const part of used) await removeIfThere(part.path);
   }
 
@@ -230,7 +171,7 @@ export class Analysis {
     }
   }
 
-  async #conclude(): Promise<AnalysisEnd> {
+  async #conclude(workers: readonly WorkerSeen[]): Promise<AnalysisEnd> {
     const { result, stopped } = this.#run.end!;
     const { leftOut } = this.#run;
     const events = { processed: result?.events ?? 0, total: this.#run.counts.eventsTotal };
@@ -249,7 +190,7 @@ export class Analysis {
       seen: this.#run.seen,
       categories,
       tasks: this.#report.tasks,
-      workers: [...this.#workersSeen].map(([id, host]) => ({ id, host })),
+      workers,
     });
     return { stopped, partial, events, categories, outputs, leftOut };
   }
@@ -295,4 +236,15 @@ export class Analysis {
     if (this.#run.stopped !== null) return "stopping";
     return phase === "processing" && eventsProcessed === eventsTotal ? "accumulating" : phase;
   }
+}
+
+/**
+ * The single file, if this wqx is one; from its source a script that starts it, which other
+ * machines can only run if they see the same folders.
+ */
+function wqxAsInput(command: readonly string[]): Source {
+  const path = selfExecutable();
+  if (path !== null) return { kind: "file", path };
+  const bytes = new TextEncoder().encode(startScript(command));
+  return { kind: "buffer", bytes, mode: 0o755 };
 }

@@ -1,37 +1,25 @@
 /** An analysis file and the command line → an analysis in which nothing is left to doubt. */
 import { basename, dirname, resolve } from "node:path";
 import { z } from "zod";
-import type { AnalysisSpec, LocalWorkers, ResourceRequest } from "../core/analysis/spec.ts";
-import type { PortRange } from "../core/units.ts";
+import type { AnalysisSpec } from "../core/analysis/spec.ts";
 import {
   analysisSchema,
-  type AnalysisYaml,
-  check,
   datasetsSchema,
-  label,
   processorSchema,
   type ProcessorYaml,
 } from "./analysis_schema.ts";
 import { readFileset } from "./fileset.ts";
+import {
+  checkFit,
+  type Complain,
+  nameFrom,
+  outputOf,
+  type Overrides,
+  resourcesOf,
+  workersOf,
+} from "./run_options.ts";
+import { check, label } from "./schema.ts";
 import { nearestFile, type Path, Problems, resolveFrom, SourceFile } from "./source_file.ts";
-
-/** What the command line says; it wins over the file. */
-export interface Overrides {
-  readonly chunkSize?: number | undefined;
-  readonly chunksMax?: number | undefined;
-  readonly port?: PortRange | undefined;
-  /** Relative to where the command is run. */
-  readonly output?: string | undefined;
-  readonly workers?: number | "none" | undefined;
-  /** Of one task. */
-  readonly cores?: number | undefined;
-  readonly memoryMb?: number | undefined;
-  readonly diskMb?: number | undefined;
-  readonly gpus?: number | undefined;
-  readonly retries?: number | undefined;
-  /** Only ever switched on: a switch that is not given says nothing. */
-  readonly skipBadFiles?: boolean | undefined;
-}
 
 /** Long lists of files belong in list files or filesets, which may be longer. */
 const analysisBytesMax = 4 * 1024 ** 2;
@@ -44,6 +32,16 @@ export async function loadAnalysis(path: string, overrides: Overrides): Promise<
   const problems = new Problems();
   const source = await SourceFile.read(path, path, "the analysis", analysisBytesMax, problems);
   if (source === null) return refused(problems);
+  return await analysisIn(source, path, overrides, problems);
+}
+
+/** The same for a file that was read already. */
+export async function analysisIn(
+  source: SourceFile,
+  path: string,
+  overrides: Overrides,
+  problems: Problems,
+): Promise<AnalysisSpec> {
   const folder = resolve(dirname(path));
   const complain: Complain = (at, text) =>
     source.report(problems, source.offsetOf(at), `${label(at)}${text}`);
@@ -61,9 +59,9 @@ export async function loadAnalysis(path: string, overrides: Overrides): Promise<
     tree: yaml.tree,
     send: yaml["send-files"],
   });
-  const name = yaml.name ?? basename(path).replace(/\.[^.]*$/, "");
-  const resources = resourcesOf(yaml, overrides);
-  const workers = workersOf(yaml, overrides);
+  const name = yaml.name ?? nameFrom(path);
+  const resources = resourcesOf(yaml.resources, overrides);
+  const workers = workersOf(yaml.workers, overrides);
   checkFit(resources, workers, overrides, complain, problems);
   const spec: AnalysisSpec = {
     name,
@@ -75,7 +73,7 @@ export async function loadAnalysis(path: string, overrides: Overrides): Promise<
     resources,
     workers,
     port: overrides.port ?? yaml.port,
-    output: await outputOf(name, yaml, overrides, folder, complain, problems),
+    output: await outputOf(name, yaml.output, overrides, folder, complain, problems),
     retries: overrides.retries ?? yaml.retries,
     skipBadFiles: overrides.skipBadFiles || yaml["skip-bad-files"],
   };
@@ -95,63 +93,6 @@ function soundParts(data: unknown) {
     datasets: datasetsSchema.safeParse(parts?.datasets).data,
     processor: processorSchema.safeParse(parts?.processor).data,
   };
-}
-
-type Complain = (at: Path, text: string) => void;
-
-function resourcesOf({ resources }: AnalysisYaml, overrides: Overrides): ResourceRequest {
-  return definedOnly({
-    cores: overrides.cores ?? resources?.cores,
-    memoryMb: overrides.memoryMb ?? resources?.memory,
-    diskMb: overrides.diskMb ?? resources?.disk,
-    gpus: overrides.gpus ?? resources?.gpus,
-  });
-}
-
-/** One worker with the whole machine, unless something else is said. */
-function workersOf({ workers }: AnalysisYaml, overrides: Overrides): LocalWorkers | null {
-  if ((overrides.workers ?? workers) === "none") return null;
-  const described = workers === undefined || workers === "none" ? { max: 1 } : workers;
-  return {
-    count: typeof overrides.workers === "number" ? overrides.workers : described.max,
-    ...definedOnly({
-      cores: described.cores,
-      memoryMb: described.memory,
-      diskMb: described.disk,
-    }),
-  };
-}
-
-type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
-
-function definedOnly<T extends Record<string, unknown>>(record: T): Defined<T> {
-  return Object.fromEntries(
-    Object.entries(record).filter(([, value]) => value !== undefined),
-  ) as Defined<T>;
-}
-
-/** A task that is larger than every worker would wait for ever. */
-function checkFit(
-  task: ResourceRequest,
-  workers: LocalWorkers | null,
-  overrides: Overrides,
-  complain: Complain,
-  problems: Problems,
-): void {
-  const rows = [
-    ["cores", "cores", ""],
-    ["memory", "memoryMb", " MB"],
-    ["disk", "diskMb", " MB"],
-  ] as const;
-  for (const [key, field, unit] of rows) {
-    const wanted = task[field];
-    const offered = workers?.[field];
-    if (wanted === undefined || offered === undefined || wanted <= offered) continue;
-    const text = `a task with ${wanted}${unit} fits on no worker, which has ${offered}${unit} ` +
-      `(workers.${key})`;
-    if (overrides[field] !== undefined) problems.addBare(`--${key}: ${text}`);
-    else complain(["resources", key], text);
-  }
 }
 
 async function processorOf(
@@ -199,25 +140,4 @@ async function checkFile(name: string, path: string, at: Path, complain: Complai
   else if (info === null) {
     complain(at, `there is no file "${name}"${await nearestFile(path, name)}`);
   }
-}
-
-/** Absolute; by default next to where the command is run. */
-async function outputOf(
-  name: string,
-  yaml: AnalysisYaml,
-  overrides: Overrides,
-  folder: string,
-  complain: Complain,
-  problems: Problems,
-): Promise<string> {
-  const given = overrides.output ??
-    (yaml.output === undefined ? `${name}-output` : resolveFrom(folder, yaml.output));
-  const output = resolve(given);
-  const info = await Deno.stat(output).catch(() => null);
-  if (info !== null && !info.isDirectory) {
-    const text = `"${given}" is a file: name a folder, which is made if it is not there`;
-    if (overrides.output !== undefined) problems.addBare(`--output: ${text}`);
-    else complain(["output"], text);
-  }
-  return output;
 }

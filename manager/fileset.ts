@@ -7,7 +7,8 @@ import { basename, dirname, isAbsolute, join } from "node:path";
 import type { InputFile } from "../core/analysis/spec.ts";
 import { UsageError } from "../core/errors.ts";
 import { didYouMean } from "../core/suggest.ts";
-import { check, type DatasetYaml, filesetSchema, type FileTree, label } from "./analysis_schema.ts";
+import { type DatasetYaml, filesetSchema, type FileTree } from "./analysis_schema.ts";
+import { check, label } from "./schema.ts";
 import {
   nearestFile,
   type Path,

@@ -8,20 +8,16 @@ import { Decoder } from "../core/protocol/decoder.ts";
 import type { Payload, ToManager } from "../core/protocol/messages.ts";
 import { ToManagerGrammar } from "../core/protocol/to_manager.ts";
 import { encodeToWorker } from "../core/protocol/to_worker.ts";
-import type { Limits } from "../core/scheduler/limits.ts";
-import {
-  type ManagerAction,
-  type ManagerEvent,
-  type Place,
-  Scheduler,
-  type Stored,
-} from "../core/scheduler/machine.ts";
-import type { Attempt, Task, TaskEnd, TaskInput, TaskSpec } from "../core/scheduler/tasks.ts";
+import { defaultLimits, type Limits } from "../core/scheduler/limits.ts";
+import type { ManagerAction, ManagerEvent, Place, Stored } from "../core/scheduler/actions.ts";
+import { Scheduler } from "../core/scheduler/machine.ts";
+import type { Attempt, Task, TaskEnd, TaskSpec } from "../core/scheduler/tasks.ts";
 import type { WorkerState } from "../core/scheduler/workers.ts";
-import { copyOut, FileSink, nowhere, type Sink, TailSink } from "../io/files.ts";
+import { FileSink, nowhere, type Sink, TailSink, UpdateSink } from "../io/files.ts";
 import { delay, within } from "../io/clock.ts";
 import { Link } from "../io/link.ts";
 import { Outbox, type Write } from "../io/outbox.ts";
+import { sendInput, Unreadable } from "./transfer.ts";
 
 /** Kept of what a task prints; bytes. Enough for any stack trace, too little to fill a manager. */
 const printedBytesMax = 1024 ** 2;
@@ -38,6 +34,8 @@ export interface ManagerListener {
   returned(task: Task, end: TaskEnd): void;
   workerJoined(worker: WorkerState): void;
   workerLeft(worker: WorkerState, why: string): void;
+  /** A host gets no tasks for a while. */
+  hostBlocked(host: string, why: string): void;
 }
 
 export interface ManagerOptions {
@@ -47,6 +45,8 @@ export interface ManagerOptions {
   /** First free port of the range; 0 to 0: the system's choice. */
   readonly port: { readonly low: number; readonly high: number };
   readonly limits?: Limits;
+  /** By category: a task slower than so many times the average gets a second copy. */
+  readonly stragglerFactors?: ReadonlyMap<string, number>;
 }
 
 interface Connection {
@@ -75,7 +75,11 @@ export class Manager implements AsyncDisposable {
     private readonly options: ManagerOptions,
     private readonly owner: ManagerListener,
   ) {
-    this.#scheduler = new Scheduler(options.limits);
+    this.#scheduler = new Scheduler({
+      limits: options.limits ?? defaultLimits,
+      epochOffsetMs: Date.now() - performance.now(),
+      stragglerFactors: options.stragglerFactors ?? new Map(),
+    });
     this.#accepting = this.#accept();
     this.#ticking = setInterval(() => this.#deliver({ type: "tick" }), tickMs);
   }
@@ -140,7 +144,7 @@ export class Manager implements AsyncDisposable {
       const actions = this.#scheduler.schedule(performance.now());
       this.#perform(actions);
       // A full turn may have stopped for its limit; give the links a turn before the next one.
-      if (actions.length >= this.#scheduler.limits.dispatchMax) {
+      if (actions.length >= this.#scheduler.options.limits.dispatchMax) {
         setTimeout(() => this.#scheduleSoon(), 0);
       }
     });
@@ -166,6 +170,9 @@ export class Manager implements AsyncDisposable {
       case "returned":
         this.owner.returned(action.task, action.end);
         return;
+      case "host_blocked":
+        this.owner.hostBlocked(action.host, action.why);
+        return;
     }
     const connection = this.#connections.get(action.worker);
     if (connection === undefined) return; // its link broke in the meantime
@@ -179,6 +186,18 @@ export class Manager implements AsyncDisposable {
         break;
       case "dispatch":
         outbox.push((write) => this.#dispatch(action, write));
+        break;
+      case "make_directory":
+        try {
+          Deno.mkdirSync(action.path, { recursive: true });
+        } catch (error) {
+          const why = messageOf(error);
+          this.#deliver({ type: "directory_failed", worker: action.worker, why });
+        }
+        break;
+      case "answer_status":
+        connection.closedBecause = "status questions are not answered yet";
+        connection.link.close();
         break;
       case "receive":
         connection.sink = sinkFor(action.into);
@@ -194,15 +213,22 @@ export class Manager implements AsyncDisposable {
     { worker, id, inputs, block }: Extract<ManagerAction, { type: "dispatch" }>,
     write: Write,
   ): Promise<void> {
+    const dialect = this.#scheduler.workers.get(worker)?.dialect;
+    if (dialect === undefined) return; // dropped meanwhile
     for (const [i, input] of inputs.entries()) {
-      const why = await sendInput(input, write);
-      if (why !== null) {
+      try {
+        const begin = (bytes: number) => this.#deliver({ type: "sending", worker, bytes });
+        await sendInput(input, dialect, write, begin);
+      } catch (error) {
+        if (!(error instanceof Unreadable)) throw error;
         const unsent = inputs.slice(i).map((rest) => rest.cacheName);
-        this.#deliver({ type: "input_unreadable", worker, id, unsent, why });
+        this.#deliver({ type: "input_unreadable", worker, id, unsent, why: error.message });
         return;
+      } finally {
+        this.#deliver({ type: "sent", worker });
       }
     }
-    await write(encodeToWorker(block));
+    await write(encodeToWorker(block, dialect));
   }
 
   // Links
@@ -294,35 +320,10 @@ function sinkFor(place: Place): Sink {
       return new TailSink(printedBytesMax);
     case "file":
       return new FileSink(place.path, 0o666);
+    case "update":
+      return new UpdateSink(place.path, place.offset);
     case "nobody":
       return nowhere;
-  }
-}
-
-/** Sends one input; returns why it could not be opened. Throws if it fails once promised. */
-async function sendInput({ source, cacheName }: TaskInput, write: Write): Promise<string | null> {
-  if (source.kind === "buffer") {
-    const { bytes, mode } = source;
-    await write(encodeToWorker({ type: "put", cacheName, length: bytes.length, mode }));
-    if (bytes.length > 0) await write(bytes);
-    return null;
-  }
-  let file: Deno.FsFile;
-  let info: Deno.FileInfo;
-  try {
-    file = await Deno.open(source.path);
-  } catch (error) {
-    return `cannot read its input ${source.path}: ${messageOf(error)}`;
-  }
-  try {
-    info = await file.stat();
-    if (!info.isFile) return `cannot send its input ${source.path}: it is not a file`;
-    const mode = (info.mode ?? 0o644) & 0o777;
-    await write(encodeToWorker({ type: "put", cacheName, length: info.size, mode }));
-    await copyOut(file, info.size, write);
-    return null;
-  } finally {
-    file.close();
   }
 }
 

@@ -24,14 +24,15 @@ import { formatSizeMb } from "../core/units.ts";
 /** Keys and indices from the top of the file to a value. */
 export type Path = readonly PropertyKey[];
 
-/** What is wrong with the files of an analysis; all of it is found before anything is reported. */
+/** What is wrong with the files of a run; all of it is found before anything is reported. */
 export class Problems {
   readonly #found: Problem[] = [];
+  readonly #known = new Set<string>();
 
   add(problem: Problem): void {
-    const { file, place, text } = problem;
-    const known = this.#found.some((p) => p.file === file && p.place === place && p.text === text);
-    if (!known) this.#found.push(problem);
+    const line = lineOf(problem);
+    if (!this.#known.has(line)) this.#found.push(problem);
+    this.#known.add(line);
   }
 
   /** A problem of the command line, or one that names its place itself. */
@@ -45,16 +46,19 @@ export class Problems {
 
   /** Throws a UsageError with a line for each problem, if there is any. */
   throwIfAny(): void {
-    if (this.#found.length === 0) return;
+    if (this.#found.length > 0) throw new UsageError(this.lines().join("\n"));
+  }
+
+  /** `FILE:LINE:COLUMN: TEXT` each, in the order of the text; not too many. */
+  lines(): string[] {
     const files = [...new Set(this.#found.map((problem) => problem.file))];
     const sorted = this.#found.toSorted((a, b) =>
       files.indexOf(a.file) - files.indexOf(b.file) || a.order - b.order
     );
-    const lines = sorted.slice(0, problemsShownMax)
-      .map(({ file, place, text }) => file === "" ? text : `${file}:${place}: ${text}`);
+    const lines = sorted.slice(0, problemsShownMax).map(lineOf);
     const more = sorted.length - lines.length;
     if (more > 0) lines.push(`and ${more} more problems`);
-    throw new UsageError(lines.join("\n"));
+    return lines;
   }
 }
 
@@ -62,9 +66,13 @@ interface Problem {
   readonly file: string;
   /** `line:column`. */
   readonly place: string;
-  /** Offset within the file: problems are shown in the order of its text. */
+  /** Grows with the place in the file: problems are shown in the order of its text. */
   readonly order: number;
   readonly text: string;
+}
+
+function lineOf({ file, place, text }: Problem): string {
+  return file === "" ? text : `${file}:${place}: ${text}`;
 }
 
 /** More are noise: a list of files with a wrong folder name has one mistake, not thousands. */
@@ -152,6 +160,7 @@ export class SourceFile {
     readonly shown: string,
     text: string,
     problems: Problems,
+    private readonly firstLine: number,
   ) {
     this.#problems = problems;
     this.#lines = new LineCounter();
@@ -186,20 +195,31 @@ export class SourceFile {
     problems: Problems,
   ): Promise<SourceFile | null> {
     const text = await readText(path, shown, what, bytesMax);
+    return SourceFile.parse(text, shown, problems);
+  }
+
+  /** The same for a text that was read already, or a part of one that begins at `firstLine`. */
+  static parse(
+    text: string,
+    shown: string,
+    problems: Problems,
+    firstLine = 1,
+  ): SourceFile | null {
     const before = problems.count;
-    const source = new SourceFile(shown, text, problems);
+    const source = new SourceFile(shown, text, problems, firstLine);
     return problems.count === before ? source : null;
   }
 
   /** Notes what is wrong at an offset. */
   report(problems: Problems, offset: number, text: string): void {
-    problems.add({ file: this.shown, place: this.placeOf(offset), order: offset, text });
+    const order = (this.firstLine - 1) * 2 ** 32 + offset;
+    problems.add({ file: this.shown, place: this.placeOf(offset), order, text });
   }
 
   /** `line:column`, both from 1. */
   placeOf(offset: number): string {
     const { line, col } = this.#lines.linePos(offset);
-    return `${Math.max(1, line)}:${Math.max(1, col)}`;
+    return `${Math.max(1, line) + this.firstLine - 1}:${Math.max(1, col)}`;
   }
 
   /** Where a value or its key starts; for one that is not there, the nearest that contains it. */
@@ -251,7 +271,7 @@ const plainWords: Readonly<Record<string, string>> = {
   TAB_AS_INDENT: "this line is indented with a tab: YAML takes blanks only",
   BAD_SCALAR_START: "a text that starts with this character must stand in quotes",
   BLOCK_AS_IMPLICIT_KEY: 'there is a second ": " in this line: a text with ": " needs quotes',
-  MULTIPLE_DOCS: 'there is a second document after "---": an analysis is one',
+  MULTIPLE_DOCS: 'there is a second document after "---": a file has one',
 };
 
 interface Step {

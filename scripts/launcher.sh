@@ -3,6 +3,10 @@
 # it once into a cache folder of yours, named after its content, and starts it from there.
 id=@ID@
 
+# What it was called tells which program it is to be; io/self.ts takes it out of the environment.
+WQX_STARTED_AS="$0"
+export WQX_STARTED_AS
+
 # Where to unpack: the first of these that will do.
 case "${XDG_CACHE_HOME-}" in
   /*) cache="$XDG_CACHE_HOME/wqx" ;;

@@ -20,7 +20,7 @@ export function environmentOf(
   const env: Record<string, string> = { ...own };
   delete env.DISPLAY;
   env.WORK_QUEUE_SANDBOX ??= workspace;
-  env.WORKER_TMPDIR = `${workspace}/cache/tmp`;
+  env.WORKER_TMPDIR = `${workspace}/tmp`;
   for (const variable of task.env) {
     const equals = variable.indexOf("=");
     if (equals > 0) env[variable.slice(0, equals)] = variable.slice(equals + 1);

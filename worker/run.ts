@@ -2,25 +2,45 @@
  * A worker from start to end: finds its manager, serves it, comes back after a break, and leaves
  * nothing behind.
  */
-import { messageOf, RunError } from "../core/errors.ts";
+import { messageOf, PeerProtocolError, RunError } from "../core/errors.ts";
 import type { Resources } from "../core/resources.ts";
+import type { WorkerIdentity, WorkerLimits } from "../core/worker/actions.ts";
 import { type Backoff, pauseMs } from "../core/worker/backoff.ts";
-import type { WorkerIdentity, WorkerLimits } from "../core/worker/machine.ts";
+import { ProtocolGuess, protocolsTried } from "../core/worker/guess.ts";
+import { type FoundManager, showAddress } from "../core/worker/managers.ts";
+import { wrapCommand } from "../core/worker/wrapper.ts";
 import { delay } from "../io/clock.ts";
-import { Link } from "../io/link.ts";
+import { type Connected, connectTo, type IpMode } from "./connect.ts";
+import { gpuFeatures } from "./features.ts";
+import type { ManagerSource } from "./find_manager.ts";
 import { Guard } from "./guard.ts";
 import { openSpawner } from "./process.ts";
 import { detectResources } from "./resources.ts";
-import { Session, type SessionParts } from "./session.ts";
+import { type Leave, Session, type SessionEnd, type SessionParts } from "./session.ts";
 import { Workspace } from "./workspace.ts";
 
 export interface WorkerOptions {
-  readonly host: string;
-  readonly port: number;
+  readonly managers: ManagerSource;
+  /** The only protocol to offer; otherwise what the manager speaks is found out. */
+  readonly protocol: number | undefined;
+  /** The content of the password file. */
+  readonly password: Uint8Array | null;
+  readonly ipMode: IpMode;
   /** What was declared on the command line; the rest is detected. */
   readonly resources: { readonly [K in keyof Resources]?: Resources[K] | undefined };
+  /** Besides the models of the gpus. */
+  readonly features: readonly string[];
+  /** Told to the manager in place of what this machine is. */
+  readonly os: string | undefined;
+  readonly arch: string | undefined;
+  /** The factory that started this worker. */
+  readonly factory: string | null;
   /** Where the workspace is made. */
   readonly workdir: string;
+  /** Whether inputs that cannot be hard links may be symbolic ones. */
+  readonly symlinks: boolean;
+  /** The command that runs the commands of tasks, see `wrapCommand`. */
+  readonly taskWrapper: string | undefined;
   /** Command line that starts this same wqx. */
   readonly wqx: readonly string[];
   readonly version: string;
@@ -28,79 +48,287 @@ export interface WorkerOptions {
   readonly backoff: Backoff;
   /** Without a manager for so long, the worker gives up. */
   readonly connectTimeoutMs: number;
+  /** After so long it leaves, whatever it is doing; `null`: never. */
+  readonly wallTimeMs: number | null;
+  /** Draws how long the next link may last at most; `null`: as long as it likes. */
+  readonly volatileAfterMs: () => number | null;
   /** Leave after the first link, however it ended. */
   readonly singleShot: boolean;
+  /** For people. */
   readonly log: (line: string) => void;
+  /** For who looks for the cause of trouble. */
+  readonly debug: (subsystem: DebugSubsystem, line: string) => void;
 }
 
-/** Serves until there is no more work, `signal` fires, or no manager is found in time. */
+/** For a host to answer, before the next address is tried: the kernel's first four tries. */
+const connectMsMax = 20_000;
+const connectMsMin = 1000;
+/** A manager that is busy leaves handshakes waiting; longer than this it is stuck. */
+const handshakeMsMax = 3_600_000;
+/** Longer timers fire at once. */
+const timerMsMax = 2 ** 31 - 1;
+
+/** What the debug log is divided into: the worker's own doings, connections, passwords, catalogs. */
+export type DebugSubsystem = "wq" | "tcp" | "auth" | "http";
+
+/**
+ * Serves until there is no more work or `signal` fires; its reason may be a {@link Leave}. Throws a
+ * RunError if no manager is found in time, a UsageError if there can be no workspace.
+ */
 export async function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
-  await using workspace = await Workspace.create(options.workdir, options.wqx);
+  const { wallTimeMs, taskWrapper, log, debug } = options;
+  const startedMs = Date.now();
+  using wall = new Alarm(wallTimeMs, {
+    key: "wall_time_exhausted",
+    value: String(Math.round((wallTimeMs ?? 0) / 1000)),
+    why: "its wall time is over",
+    then: "terminate",
+  });
+  await using workspace = await Workspace.create({
+    parent: options.workdir,
+    wqx: options.wqx,
+    symlinks: options.symlinks,
+  });
   await using guard = Guard.start(workspace.path);
   await using spawner = openSpawner({ owner: workspace.path });
   const resources = await detectResources(options.resources, workspace.path);
-  if (spawner.unmeasured !== null) options.log(`Tasks are not measured: ${spawner.unmeasured}`);
-  const parts: SessionParts = {
+  if (spawner.unmeasured !== null) log(`Tasks are not measured: ${spawner.unmeasured}`);
+  const features = [...new Set([...options.features, ...await gpuFeatures()])];
+  const stopsAtMs = wallTimeMs === null ? null : startedMs + wallTimeMs;
+  const identity = { ...identify(options), resources, features, stopsAtMs };
+  debug("wq", `${identity.id} in ${workspace.path} offers ${JSON.stringify(resources)}`);
+  const parts: Parts = {
     workspace,
     spawner,
     guard,
-    identity: identify(options.version, resources),
+    identity,
     limits: options.limits,
-    log: options.log,
+    wrap: (command) => taskWrapper === undefined ? command : wrapCommand(taskWrapper, command),
+    log,
   };
-  await serve(options, parts, signal);
+  await new Service(options, parts, AbortSignal.any([signal, wall.signal])).run();
 }
 
-async function serve(
-  options: WorkerOptions,
-  parts: SessionParts,
-  signal: AbortSignal,
-): Promise<void> {
-  const { host, port, log } = options;
-  const where = `${host}:${port}`;
-  let failures = 0;
-  let lostMs = performance.now();
-  while (!signal.aborted) {
-    let link: Link;
+type Parts = Omit<SessionParts, "identity"> & {
+  readonly identity: Omit<WorkerIdentity, "protocol">;
+};
+
+/** What became of one look around for a manager. */
+type Round =
+  | { readonly kind: "served"; readonly end: SessionEnd }
+  /** None of the managers that there are has work for us. */
+  | { readonly kind: "no work" }
+  | { readonly kind: "unserved"; readonly trouble: string };
+
+/** One manager after the other. */
+class Service {
+  /** By label; what was found out of a manager is kept while the worker lives. */
+  readonly #guesses = new Map<string, ProtocolGuess>();
+  /** Managers that had no work for the whole idle timeout, one after the other. */
+  readonly #idle = new Set<string>();
+  #lostMs = performance.now();
+
+  constructor(
+    private readonly options: WorkerOptions,
+    private readonly parts: Parts,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  async run(): Promise<void> {
+    const { backoff, connectTimeoutMs, singleShot, managers } = this.options;
+    for (let failures = 0; !this.signal.aborted;) {
+      const round = await this.#round();
+      if (this.signal.aborted || round.kind === "no work") return;
+      if (round.kind === "served") {
+        failures = 0;
+        this.#lostMs = performance.now();
+        if (singleShot) return;
+        if (isIdle(round.end)) continue; // is there another?
+        if (round.end.then === "terminate") return;
+      } else {
+        failures++;
+        const triedMs = performance.now() - this.#lostMs;
+        if (singleShot || triedMs >= connectTimeoutMs) {
+          const tried = Math.round(triedMs / 1000);
+          throw new RunError(
+            `Cannot connect to ${managers.wanted} (tried for ${tried} s): ${round.trouble}`,
+          );
+        }
+      }
+      const restMs = Math.min(pauseMs(backoff, failures), Math.max(0, this.#leftMs()));
+      this.options.debug("wq", `looking for a manager in ${(restMs / 1000).toFixed(1)} s`);
+      await delay(restMs, this.signal);
+    }
+  }
+
+  /** Until the worker gives up looking. */
+  #leftMs(): number {
+    return this.#lostMs + this.options.connectTimeoutMs - performance.now();
+  }
+
+  /** Tries all managers that there are, until one has served us. */
+  async #round(): Promise<Round> {
+    let found: readonly FoundManager[];
     try {
-      link = await Link.connect(host, port, signal);
+      found = await this.options.managers.find(this.signal);
     } catch (error) {
-      if (signal.aborted) return;
-      const triedMs = performance.now() - lostMs;
-      if (options.singleShot || triedMs > options.connectTimeoutMs) {
-        const tried = Math.round(triedMs / 1000);
-        throw new RunError(
-          `Cannot connect to a manager at ${where} (tried for ${tried} s): ${messageOf(error)}`,
+      if (!(error instanceof RunError) && !this.signal.aborted) throw error;
+      return this.#unserved(messageOf(error));
+    }
+    const others = found.filter(({ label }) => !this.#idle.has(label));
+    if (others.length === 0) {
+      return found.length > 0 ? { kind: "no work" } : this.#unserved("there is none");
+    }
+    let troubles: string[] = [];
+    for (const manager of others) {
+      try {
+        const end = await this.#serve(manager);
+        if (isIdle(end)) this.#idle.add(manager.label);
+        else this.#idle.clear();
+        return { kind: "served", end };
+      } catch (error) {
+        if (!(error instanceof Unserved)) throw error;
+        troubles = [...troubles, `${manager.label}: ${error.message}`];
+        if (this.signal.aborted) break;
+      }
+    }
+    return this.#unserved(troubles.join("; "));
+  }
+
+  #unserved(trouble: string): Round {
+    this.options.debug("wq", trouble);
+    return { kind: "unserved", trouble };
+  }
+
+  /** Connects with one protocol after the other until one is heard. Throws {@link Unserved}. */
+  async #serve(manager: FoundManager): Promise<SessionEnd> {
+    const { protocol: fixed, log } = this.options;
+    const { label } = manager;
+    const guess = this.#guesses.get(label) ??
+      new ProtocolGuess({ fixed, likely: manager.protocol });
+    this.#guesses.set(label, guess);
+    for (;;) {
+      const connected = await this.#connect(manager).catch((error) => {
+        guess.unreachable();
+        throw error;
+      });
+      const { offer } = guess;
+      const end = await this.#session(label, connected, offer);
+      // Unheard, and not because we left: a manager of another protocol says nothing.
+      if (!end.heard && end.then === "reconnect") {
+        if (guess.refused()) {
+          log(`${label} closed the connection at the greeting: trying protocol ${guess.offer}`);
+          continue;
+        }
+        throw new Unserved(
+          "it closes the connection at the greeting; does it speak another protocol than " +
+            `${fixed ?? protocolsTried.join(", ")}, expect TLS (--ssl), or no password?`,
         );
       }
-      failures++;
-      await delay(pauseMs(options.backoff, failures), signal);
-      continue;
+      log(`Left ${label}: ${end.why}`);
+      if (wantsPassword(end)) throw new Unserved(`${end.why}: give it with --password FILE`);
+      if (end.heard) guess.heard();
+      return end;
     }
-    const r = parts.identity.resources;
+  }
+
+  /** By the first address that answers. */
+  async #connect({ addresses, tls }: FoundManager): Promise<Connected> {
+    const { ipMode, password, limits, debug } = this.options;
+    const { signal } = this;
+    const connectMs = Math.max(connectMsMin, Math.min(connectMsMax, this.#leftMs()));
+    const handshakeMs = Math.min(limits.idleTimeoutMs, handshakeMsMax);
+    const troubles: string[] = [];
+    for (const address of addresses) {
+      const how = `${showAddress(address)}${tls ? " with TLS" : ""}`;
+      try {
+        const options = { tls, ipMode, password, connectMs, handshakeMs, signal };
+        const connected = await connectTo(address, options);
+        debug("tcp", `connected to ${how}`);
+        return connected;
+      } catch (error) {
+        debug(error instanceof PeerProtocolError ? "auth" : "tcp", `${how}: ${messageOf(error)}`);
+        troubles.push(addresses.length > 1 ? `${how}: ${messageOf(error)}` : messageOf(error));
+        if (signal.aborted) break;
+      }
+    }
+    throw new Unserved(troubles.join("; "));
+  }
+
+  async #session(label: string, { link, ahead }: Connected, protocol: number): Promise<SessionEnd> {
+    const { log, debug, volatileAfterMs } = this.options;
+    const { resources: r } = this.parts.identity;
     log(
-      `Connected to ${where}: offering ${r.cores} cores, ${r.memoryMb} MB memory, ` +
+      `Connected to ${label}: offering ${r.cores} cores, ${r.memoryMb} MB memory, ` +
         `${r.diskMb} MB disk, ${r.gpus} gpus`,
     );
-    const end = await new Session(link, parts).run(signal);
-    log(`Left ${where}: ${end.why}`);
-    if (end.then === "terminate" || options.singleShot) return;
-    failures = 0;
-    lostMs = performance.now();
-    await delay(pauseMs(options.backoff, failures), signal);
+    debug("wq", `greeting with protocol ${protocol}`);
+    using moody = new Alarm(volatileAfterMs(), {
+      key: "wqx-volatile",
+      value: "1",
+      why: "its volatility made it leave",
+      then: "reconnect",
+    });
+    const identity: WorkerIdentity = { ...this.parts.identity, protocol };
+    const signal = AbortSignal.any([this.signal, moody.signal]);
+    const end = await new Session(link, { ...this.parts, identity }).run(signal, ahead);
+    debug("wq", `${label}: ${end.why}`);
+    return { ...end, heard: end.heard || ahead.length > 0 || moody.signal.aborted };
   }
 }
 
-function identify(version: string, resources: Resources): WorkerIdentity {
+/** These ends ask for something else than coming back; the words are those of the machine. */
+function isIdle({ why, then }: SessionEnd): boolean {
+  return then === "terminate" && why.startsWith("no task came for");
+}
+
+function wantsPassword({ why }: SessionEnd): boolean {
+  return why === "the manager requires a password";
+}
+
+/** A manager that could not be served; the message says why, to follow its name and a colon. */
+class Unserved extends Error {
+  override readonly name = "Unserved";
+}
+
+/** Fires after some time, with a reason for the session; never, if there is no time. */
+class Alarm implements Disposable {
+  readonly #controller = new AbortController();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(afterMs: number | null, private readonly leave: Leave) {
+    if (afterMs !== null) this.#arm(afterMs);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+
+  #arm(leftMs: number): void {
+    const stepMs = Math.min(leftMs, timerMsMax);
+    this.#timer = setTimeout(() => {
+      if (leftMs > stepMs) this.#arm(leftMs - stepMs);
+      else this.#controller.abort(this.leave);
+    }, stepMs);
+  }
+}
+
+function identify(
+  { version, os, arch, factory }: WorkerOptions,
+): Pick<WorkerIdentity, "hostname" | "os" | "arch" | "version" | "id" | "factory"> {
   const hostname = Deno.hostname();
+  const systems: Readonly<Record<string, string>> = { linux: "Linux", darwin: "Darwin" };
   return {
     // Managers of cctools take the name "unknown" for a connection that has not greeted.
     hostname: hostname === "" || hostname === "unknown" ? "worker-host" : hostname,
-    os: Deno.build.os === "linux" ? "Linux" : Deno.build.os,
-    arch: Deno.build.arch,
+    os: os ?? systems[Deno.build.os] ?? Deno.build.os,
+    arch: arch ?? Deno.build.arch,
     version,
     id: `worker-${crypto.randomUUID().replaceAll("-", "")}`,
-    resources,
-    features: [],
+    factory,
   };
 }

@@ -7,19 +7,21 @@ import { Decoder } from "../core/protocol/decoder.ts";
 import type { TaskBlock, ToWorker } from "../core/protocol/messages.ts";
 import { encodeToManager } from "../core/protocol/to_manager.ts";
 import { ToWorkerGrammar } from "../core/protocol/to_worker.ts";
-import {
-  type Afterwards,
-  type WorkerAction,
-  type WorkerEvent,
-  type WorkerIdentity,
-  type WorkerLimits,
-  WorkerMachine,
-} from "../core/worker/machine.ts";
+import type {
+  Afterwards,
+  WorkerAction,
+  WorkerEvent,
+  WorkerIdentity,
+  WorkerLimits,
+} from "../core/worker/actions.ts";
+import { WorkerMachine } from "../core/worker/machine.ts";
 import { within } from "../io/clock.ts";
 import { copyOut, nowhere, removeIfThere, type Sink } from "../io/files.ts";
 import type { Link } from "../io/link.ts";
-import { Outbox, type Write } from "../io/outbox.ts";
+import { Outbox } from "../io/outbox.ts";
 import { environmentOf } from "./environment.ts";
+import { deliveryCommand, Obtainer } from "./obtain.ts";
+import { sendCached } from "./send_cached.ts";
 import type { Guard } from "./guard.ts";
 import type { Spawner, TaskProcess } from "./process.ts";
 import type { Workspace } from "./workspace.ts";
@@ -31,6 +33,16 @@ const tickMs = 1000;
 const farewellMs = 1000;
 
 export interface SessionEnd {
+  readonly why: string;
+  readonly then: Afterwards;
+  /** Whether the manager sent anything at all: one of another protocol closes without a byte. */
+  readonly heard: boolean;
+}
+
+/** Told to a session that is to leave: what the manager hears, and what the log says. */
+export interface Leave {
+  readonly key: string;
+  readonly value: string;
   readonly why: string;
   readonly then: Afterwards;
 }
@@ -50,6 +62,8 @@ export interface SessionParts {
   readonly guard: Guard;
   readonly identity: WorkerIdentity;
   readonly limits: WorkerLimits;
+  /** What is run for a task's command, e.g. inside a wrapper. */
+  readonly wrap: (command: string) => string;
   readonly log: (line: string) => void;
 }
 
@@ -60,24 +74,39 @@ export class Session {
   /** Attempts that were forgotten and are still being cleaned up. */
   readonly #leaving = new Set<Promise<void>>();
   #sink: Sink = nowhere;
+  readonly #obtainer: Obtainer;
   #serial = 0;
-  #end: SessionEnd | null = null;
+  #heard = false;
+  #end: Omit<SessionEnd, "heard"> | null = null;
   #failure: unknown = null;
 
   constructor(private readonly link: Link, private readonly parts: SessionParts) {
     this.#machine = new WorkerMachine(parts.identity, parts.limits, performance.now());
     this.#outbox = new Outbox(link, () => {}, () => link.close());
+    this.#obtainer = new Obtainer(parts.workspace, parts.spawner, (obtained) => {
+      const { cacheName } = obtained;
+      if (!obtained.ok) {
+        this.#deliver({ type: "fetch_failed", cacheName, why: obtained.why });
+      } else {
+        const { bytes, wallMs } = obtained;
+        this.#deliver({ type: "fetched", cacheName, bytes, wallMs });
+      }
+    });
   }
 
-  /** Serves the manager until the link ends; `signal` makes it leave in an orderly way. */
-  async run(signal: AbortSignal): Promise<SessionEnd> {
-    const leave = () => this.#close({ why: "it was told to stop", then: "terminate" });
+  /**
+   * Serves the manager until the link ends. `ahead`: bytes that were read of it before. `signal`
+   * makes the worker leave in an orderly way; its reason may be a {@link Leave}.
+   */
+  async run(signal: AbortSignal, ahead: Uint8Array = new Uint8Array(0)): Promise<SessionEnd> {
+    const leave = () => this.#leave(signal.reason);
     signal.addEventListener("abort", leave, { once: true });
-    const ticking = setInterval(() => this.#deliver({ type: "tick" }), tickMs);
+    const tick = () => this.#deliver({ type: "tick", epochMs: Date.now() });
+    const ticking = setInterval(tick, tickMs);
     try {
       this.#deliver({ type: "connected" });
       if (signal.aborted) leave();
-      await this.#receive();
+      await this.#receive(ahead);
     } catch (error) {
       if (!(error instanceof PeerProtocolError)) throw error;
       this.#end ??= { why: error.message, then: "reconnect" };
@@ -89,24 +118,40 @@ export class Session {
       await this.#cleanUp();
     }
     if (this.#failure !== null) throw this.#failure;
-    return this.#end;
+    return { ...this.#end, heard: this.#heard };
   }
 
-  async #receive(): Promise<void> {
+  #leave(reason: unknown): void {
+    if (typeof reason === "object" && reason !== null && "key" in reason) {
+      this.#deliver({ type: "leave", ...reason as Leave });
+    } else {
+      this.#close({ why: "it was told to stop", then: "terminate" });
+    }
+  }
+
+  async #receive(ahead: Uint8Array): Promise<void> {
     const decoder = new Decoder<ToWorker>(new ToWorkerGrammar());
+    decoder.feed(ahead);
+    await this.#digest(decoder);
     for await (const bytes of this.link.received()) {
+      this.#heard = true;
       decoder.feed(bytes);
-      for (let m = decoder.next(); m !== null && this.#end === null; m = decoder.next()) {
-        if (m.type !== "payload") {
-          this.#deliver({ type: "received", message: m });
-          continue;
-        }
-        await this.#sink.take(m.bytes);
-        if (!m.last) continue;
-        const trouble = await this.#sink.finish();
-        this.#sink = nowhere;
-        if (trouble !== null) this.parts.log(`Could not keep an input: ${trouble}`);
+      await this.#digest(decoder);
+    }
+  }
+
+  async #digest(decoder: Decoder<ToWorker>): Promise<void> {
+    for (let m = decoder.next(); m !== null && this.#end === null; m = decoder.next()) {
+      if (m.type !== "payload") {
+        this.#deliver({ type: "received", message: m });
+        continue;
       }
+      await this.#sink.take(m.bytes);
+      this.#deliver({ type: "moving" });
+      if (!m.last) continue;
+      const trouble = await this.#sink.finish();
+      this.#sink = nowhere;
+      if (trouble !== null) this.parts.log(`Could not keep an input: ${trouble}`);
     }
   }
 
@@ -122,10 +167,40 @@ export class Session {
         this.#outbox.push(encodeToManager(action.message));
         break;
       case "store":
-        this.#sink = workspace.store(action.cacheName, action.mode);
+        this.#sink = workspace.store(action.place, action.mode);
+        break;
+      case "make_directory":
+        workspace.makeDirectory(action.place);
+        break;
+      case "make_link":
+        workspace.makeLink(action.place, action.target);
+        break;
+      case "expect":
+        this.#obtainer.expect(action.source);
+        break;
+      case "deliver":
+        this.#later(this.#giveAway(action));
+        break;
+      case "look":
+        this.#look(action);
+        break;
+      case "send_update":
+        this.#sendUpdate(action);
+        break;
+      case "send_body":
+        this.#outbox.push(action.body);
+        break;
+      case "kill":
+        this.#attempts.get(action.taskId)?.process?.kill();
         break;
       case "unlink":
-        workspace.unlink(action.cacheName);
+        for (const name of action.names) {
+          this.#obtainer.forget(name);
+          if (workspace.has(name)) {
+            workspace.unlink(name);
+            break;
+          }
+        }
         break;
       case "stage_in":
         this.#stageIn(action.task);
@@ -143,7 +218,10 @@ export class Session {
         this.#sendResult(action);
         break;
       case "send_cached":
-        this.#outbox.push((write) => this.#sendCached(action.cacheName, write));
+        this.#outbox.push((write) => {
+          const name = action.names.find((one) => workspace.has(one)) ?? action.written;
+          return sendCached(action.written, workspace.cachePath(name), write);
+        });
         break;
       case "close":
         this.#close({ why: action.why, then: action.then });
@@ -163,7 +241,9 @@ export class Session {
     };
     this.#attempts.set(task.taskId, attempt);
     this.#step(attempt, async () => {
-      const trouble = await workspace.stageIn(task, attempt.sandbox);
+      const names = task.inputs.map((input) => input.cacheName);
+      const trouble = await this.#obtainer.need(names) ??
+        await workspace.stageIn(task, attempt.sandbox);
       return { type: "staged_in", taskId: task.taskId, trouble };
     });
   }
@@ -175,7 +255,8 @@ export class Session {
     this.#step(attempt, async () => {
       const folders = { workspace: workspace.path, sandbox, wqx: workspace.wqxPath };
       const env = environmentOf(task, Deno.env.toObject(), folders);
-      const request = { command: task.command, cwd: sandbox, env, outputPath: printedPath };
+      const command = this.parts.wrap(task.command);
+      const request = { command, cwd: sandbox, env, outputPath: printedPath };
       try {
         attempt.process = await spawner.spawn(request);
       } catch (error) {
@@ -208,6 +289,8 @@ export class Session {
     attempt.forgotten = true;
     attempt.process?.kill();
     this.#later(attempt.steps.then(async () => {
+      // What it printed may be on its way out.
+      if (this.#end === null) await this.#outbox.drained();
       await removeIfThere(attempt.sandbox);
       await removeIfThere(attempt.printedPath);
     }));
@@ -242,25 +325,43 @@ export class Session {
     });
   }
 
-  async #sendCached(cacheName: string, write: Write): Promise<void> {
-    const end = encodeToManager({ type: "end" });
-    let file: Deno.FsFile;
-    try {
-      file = await Deno.open(this.parts.workspace.cachePath(cacheName));
-    } catch (error) {
-      const errno = error instanceof Deno.errors.NotFound ? 2 : 5; // ENOENT, EIO
-      await write(encodeToManager({ type: "missing", path: cacheName, errno }));
-      await write(end);
-      return;
+  #look({ taskId, names }: Extract<WorkerAction, { type: "look" }>): void {
+    const { sandbox } = this.#attempts.get(taskId)!;
+    const sizes = new Map<string, number>();
+    for (const name of names) {
+      try {
+        sizes.set(name, Deno.statSync(`${sandbox}/${name}`).size);
+      } catch {
+        // Not written yet.
+      }
     }
-    try {
-      const { size } = await file.stat();
-      await write(encodeToManager({ type: "file", path: cacheName, length: size }));
-      await copyOut(file, size, write);
-      await write(end);
-    } finally {
-      file.close();
-    }
+    this.#deliver({ type: "looked", taskId, sizes });
+  }
+
+  #sendUpdate({ message }: Extract<WorkerAction, { type: "send_update" }>): void {
+    const { sandbox } = this.#attempts.get(message.taskId)!;
+    this.#outbox.push(encodeToManager(message));
+    this.#outbox.push(async (write) => {
+      using file = await Deno.open(`${sandbox}/${message.path}`);
+      await file.seek(message.offset, Deno.SeekMode.Start);
+      await copyOut(file, message.length, write);
+    });
+  }
+
+  async #giveAway({ request }: Extract<WorkerAction, { type: "deliver" }>): Promise<void> {
+    const { workspace, spawner } = this.parts;
+    const path = workspace.cachePath(request.cacheName);
+    const outputPath = `${workspace.path}/out.give.${++this.#serial}`;
+    const { exited } = await spawner.spawn({
+      command: deliveryCommand(request.to, request.target, path),
+      cwd: `${workspace.path}/tmp`,
+      env: Deno.env.toObject(),
+      outputPath,
+    });
+    const { exitCode } = await exited;
+    await removeIfThere(outputPath);
+    const trouble = exitCode === 0 ? null : `exit code ${exitCode}`;
+    this.#deliver({ type: "delivered", trouble });
   }
 
   #fail(error: unknown): void {
@@ -269,7 +370,7 @@ export class Session {
   }
 
   /** Lets what is on its way out leave, then closes; `run` sees the end of the link. */
-  #close(end: SessionEnd): void {
+  #close(end: Omit<SessionEnd, "heard">): void {
     if (this.#end !== null) return;
     this.#end = end;
     void within(farewellMs, this.#outbox.drained()).then(() => this.link.close());
@@ -278,6 +379,7 @@ export class Session {
   async #cleanUp(): Promise<void> {
     await this.#sink.abandon();
     for (const taskId of [...this.#attempts.keys()]) this.#forget(taskId);
+    await this.#obtainer.stop();
     await Promise.all(this.#leaving);
     await this.parts.workspace.clear();
   }

@@ -3,30 +3,41 @@
  *
  *   <workdir>/worker-<uid>-<pid>/   workspace, mode 0700, gone when the worker ends
  *     bin/wqx                       starts this same wqx, for tasks that are wqx themselves
- *     cache/                        objects by cached name; cache/tmp for programs of the user
+ *     cache/                        objects by cached name
+ *     tmp/                          $WORKER_TMPDIR, for programs of the user
  *     t.<taskid>.<n>/               sandbox of an attempt
  *     out.<taskid>.<n>              what its command printed
  */
-import { messageOf, UsageError } from "../core/errors.ts";
-import type { TaskBlock } from "../core/protocol/messages.ts";
+import { messageOf, PeerProtocolError, UsageError } from "../core/errors.ts";
+import type { CachePlace, TaskBlock } from "../core/protocol/messages.ts";
+import { startScript } from "../core/shell_words.ts";
 import { FileSink, removeIfThere, type Sink } from "../io/files.ts";
+
+export interface WorkspaceOptions {
+  /** Folder in which it is made. */
+  readonly parent: string;
+  /** Command line that starts this same wqx. */
+  readonly wqx: readonly string[];
+  /** Whether inputs that cannot be hard links may be symbolic ones. */
+  readonly symlinks: boolean;
+}
 
 export class Workspace implements AsyncDisposable {
   /** Why an object that was to be cached is not there, by cached name. */
   readonly #notStored = new Map<string, string>();
 
-  private constructor(readonly path: string) {}
+  private constructor(readonly path: string, private readonly symlinks: boolean) {}
 
   /** Makes the folders. Throws a UsageError if `parent` cannot hold them. */
-  static async create(parent: string, wqx: readonly string[]): Promise<Workspace> {
+  static async create({ parent, wqx, symlinks }: WorkspaceOptions): Promise<Workspace> {
     const path = `${parent}/worker-${Deno.uid() ?? 0}-${Deno.pid}`;
     try {
       await removeIfThere(path);
       await Deno.mkdir(path, { mode: 0o700 });
-      const workspace = new Workspace(await Deno.realPath(path));
-      await Deno.mkdir(`${workspace.path}/cache/tmp`, { recursive: true });
+      const workspace = new Workspace(await Deno.realPath(path), symlinks);
+      await workspace.#makeFolders();
       await Deno.mkdir(`${workspace.path}/bin`);
-      await Deno.writeTextFile(workspace.wqxPath, launcher(wqx), { mode: 0o700 });
+      await Deno.writeTextFile(workspace.wqxPath, startScript(wqx), { mode: 0o700 });
       return workspace;
     } catch (error) {
       throw new UsageError(
@@ -44,19 +55,38 @@ export class Workspace implements AsyncDisposable {
   }
 
   /** Takes the bytes of a `put`. Failing to keep them fails the tasks that need them. */
-  store(cacheName: string, mode: number): Sink {
+  store(place: CachePlace, mode: number): Sink {
     // The owner may always write, as in cctools; setuid and the like are not for workers.
-    const sink = new FileSink(this.cachePath(cacheName), (mode & 0o777) | 0o600);
+    const sink = new FileSink(this.#pathOf(place), (mode & 0o777) | 0o600);
     return {
       take: (bytes) => sink.take(bytes),
       abandon: () => sink.abandon(),
       finish: async () => {
         const trouble = await sink.finish();
-        if (trouble === null) this.#notStored.delete(cacheName);
-        else this.#notStored.set(cacheName, trouble);
+        if (trouble !== null) this.#notStored.set(place.cacheName, trouble);
+        else if (place.inside === "") this.#notStored.delete(place.cacheName);
         return trouble;
       },
     };
+  }
+
+  /** Throws PeerProtocolError for a directory that is there already: it might be a link. */
+  makeDirectory(place: CachePlace): void {
+    if (place.inside === "") this.#notStored.delete(place.cacheName);
+    this.#orRefuse(place, () => Deno.mkdirSync(this.#pathOf(place)));
+  }
+
+  makeLink(place: CachePlace, target: string): void {
+    this.#orRefuse(place, () => Deno.symlinkSync(target, this.#pathOf(place)));
+  }
+
+  has(cacheName: string): boolean {
+    try {
+      Deno.lstatSync(this.cachePath(cacheName));
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** At once, so that a `put` of the same name that follows on the link is not unlinked too. */
@@ -77,8 +107,11 @@ export class Workspace implements AsyncDisposable {
         const target = `${sandbox}/${sandboxName}`;
         const parent = target.slice(0, target.lastIndexOf("/"));
         if (parent !== sandbox) await Deno.mkdir(parent, { recursive: true });
-        const trouble = await this.#link(cacheName, target);
+        const trouble = await this.#stage(cacheName, target);
         if (trouble !== null) return `${sandboxName}: ${trouble}`;
+      }
+      for (const name of task.directories) {
+        await Deno.mkdir(`${sandbox}/${name}`, { recursive: true });
       }
       return null;
     } catch (error) {
@@ -105,30 +138,61 @@ export class Workspace implements AsyncDisposable {
     for await (const entry of Deno.readDir(this.path)) {
       if (entry.name !== "bin") await removeIfThere(`${this.path}/${entry.name}`);
     }
-    await Deno.mkdir(`${this.path}/cache/tmp`, { recursive: true });
+    await this.#makeFolders();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await removeIfThere(this.path);
   }
 
-  async #link(cacheName: string, target: string): Promise<string | null> {
-    const source = this.cachePath(cacheName);
+  async #makeFolders(): Promise<void> {
+    await Deno.mkdir(`${this.path}/cache`, { recursive: true });
+    await Deno.mkdir(`${this.path}/tmp`, { recursive: true });
+  }
+
+  #pathOf({ cacheName, inside }: CachePlace): string {
+    return this.cachePath(inside === "" ? cacheName : `${cacheName}/${inside}`);
+  }
+
+  #orRefuse({ cacheName, inside }: CachePlace, make: () => void): void {
     try {
-      await Deno.link(source, target);
-      return null;
+      make();
     } catch (error) {
-      if (error instanceof Deno.errors.AlreadyExists) return null; // named twice: the first counts
-      if (error instanceof Deno.errors.NotFound) {
-        return this.#notStored.get(cacheName) ?? `${cacheName} is not in the cache`;
-      }
+      throw new PeerProtocolError(`Cannot make ${cacheName}/${inside}: ${messageOf(error)}`);
     }
-    await Deno.symlink(source, target); // file systems without hard links
+  }
+
+  async #stage(cacheName: string, target: string): Promise<string | null> {
+    const source = this.cachePath(cacheName);
+    const notStored = this.#notStored.get(cacheName);
+    if (notStored !== undefined) return notStored;
+    let info: Deno.FileInfo;
+    try {
+      info = await Deno.lstat(source);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      return `${cacheName} is not in the cache`;
+    }
+    await this.#link(source, info, target);
     return null;
   }
-}
 
-function launcher(wqx: readonly string[]): string {
-  const words = wqx.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
-  return `#!/bin/sh\nexec ${words} "$@"\n`;
+  /** Files by hard link, directories made anew around them, links as links. */
+  async #link(source: string, info: Deno.FileInfo | Deno.DirEntry, target: string): Promise<void> {
+    if (info.isDirectory) {
+      await Deno.mkdir(target, { recursive: true });
+      for await (const entry of Deno.readDir(source)) {
+        await this.#link(`${source}/${entry.name}`, entry, `${target}/${entry.name}`);
+      }
+      return;
+    }
+    try {
+      if (info.isSymlink) await Deno.symlink(await Deno.readLink(source), target);
+      else await Deno.link(source, target);
+    } catch (error) {
+      if (error instanceof Deno.errors.AlreadyExists) return; // named twice: the first counts
+      if (info.isSymlink || !this.symlinks) throw error;
+      await Deno.symlink(source, target); // file systems without hard links
+    }
+  }
 }

@@ -1,6 +1,7 @@
 /** What the tasks of an analysis are for, and the task that each becomes. */
-import { createHash } from "node:crypto";
-import type { TaskInput, TaskOutput, TaskSpec } from "../scheduler/tasks.ts";
+import { baseName, bufferInput, fileInput, shared } from "../cache_names.ts";
+import { requestOf } from "../resources.ts";
+import type { Source, TaskInput, TaskOutput, TaskSpec } from "../scheduler/tasks.ts";
 import type { Range } from "./chunks.ts";
 import {
   type Job,
@@ -9,7 +10,7 @@ import {
   processorFileName,
   resultFileName,
 } from "./job.ts";
-import type { AnalysisSpec, InputFile, ResourceRequest } from "./spec.ts";
+import type { AnalysisSpec, InputFile } from "./spec.ts";
 import type { TreeNode } from "./tree.ts";
 
 export type Category = "preprocessing" | "processing" | "accumulating";
@@ -53,6 +54,8 @@ export interface TaskContext {
   readonly processor: { readonly code: Uint8Array; readonly postprocess: boolean } | null;
   /** Folder of partial results and outcomes; absolute. */
   readonly partsFolder: string;
+  /** wqx itself, for workers that are not of wqx; named `wqx` in the sandbox. */
+  readonly wqx: Source;
   /** Runs the job of its sandbox, on any worker. */
   readonly taskCommand: string;
 }
@@ -98,11 +101,6 @@ export function taskOf(item: Item, id: string, context: TaskContext): TaskSpec {
   };
 }
 
-/** Undeclared, a task of an analysis uses one core: its process computes in one thread. */
-function requestOf(declared: ResourceRequest): ResourceRequest {
-  return Object.values(declared).some((value) => value > 0) ? declared : { cores: 1 };
-}
-
 export function outcomePath(id: string, partsFolder: string): string {
   return `${partsFolder}/${id}.${outcomeFileName}`;
 }
@@ -121,16 +119,20 @@ function output(id: string, name: string, partsFolder: string): Omit<TaskOutput,
 
 function inputsOf(item: Item, id: string, context: TaskContext): TaskInput[] {
   const { spec, processor } = context;
-  const inputs: TaskInput[] = [jobInput(jobOf(item, context), id)];
+  const inputs: TaskInput[] = [jobInput(jobOf(item, context), id), wqxInput(context.wqx)];
   if (item.kind !== "accumulate" && item.file.send) inputs.push(dataInput(item.file));
   if (item.kind === "accumulate") {
-    item.parts.forEach((part, i) => inputs.push(fileInput(part.path, partName(i), id)));
+    item.parts.forEach((part, i) =>
+      inputs.push(fileInput(part.path, { sandboxName: partName(i), owner: id }))
+    );
   }
   if (processor !== null && (item.kind === "process" || isPostprocessed(item, context))) {
-    inputs.push(bufferInput(processor.code, processorFileName, shared));
+    inputs.push(bufferInput(processor.code, { sandboxName: processorFileName, owner: shared }));
   }
   if (item.kind === "process" && spec.processor.kind === "command") {
-    for (const path of spec.processor.inputs) inputs.push(fileInput(path, baseName(path), shared));
+    for (const path of spec.processor.inputs) {
+      inputs.push(fileInput(path, { sandboxName: baseName(path), owner: shared }));
+    }
   }
   return inputs;
 }
@@ -172,30 +174,16 @@ function jobOf(item: Item, context: TaskContext): Job {
 
 const partName = (i: number) => `part-${i}.acc`;
 const openName = (file: InputFile) => file.send ? `data/${baseName(file.source)}` : file.source;
-const baseName = (path: string) => path.slice(path.lastIndexOf("/") + 1);
-const md5 = (data: string | Uint8Array) => createHash("md5").update(data).digest("hex");
 
 function jobInput(job: Job, id: string): TaskInput {
   const bytes = new TextEncoder().encode(JSON.stringify(job));
-  return bufferInput(bytes, jobFileName, id);
+  return bufferInput(bytes, { sandboxName: jobFileName, owner: id });
+}
+
+function wqxInput(source: Source): TaskInput {
+  return { source, cacheName: "wqx", sandboxName: "wqx", cache: true, onlyForeign: true };
 }
 
 function dataInput(file: InputFile): TaskInput {
-  return fileInput(file.source, openName(file), shared);
-}
-
-/** Owner of inputs that stay in the cache for all tasks; the others belong to one item. */
-const shared = "0";
-
-/** Names a cached file by its path, as Work Queue does: nobody may change it during the run. */
-function fileInput(path: string, sandboxName: string, owner: string): TaskInput {
-  const plain = baseName(path).replaceAll(/[^A-Za-z0-9._-]/g, "_").slice(-60);
-  const cacheName = `file-${owner}-${md5(path)}-${plain}`;
-  return { source: { kind: "file", path }, cacheName, sandboxName, cache: owner === shared };
-}
-
-function bufferInput(bytes: Uint8Array, sandboxName: string, owner: string): TaskInput {
-  const cacheName = `buffer-${owner}-${md5(bytes)}-${sandboxName}`;
-  const source = { kind: "buffer", bytes, mode: 0o644 } as const;
-  return { source, cacheName, sandboxName, cache: owner === shared };
+  return fileInput(file.source, { sandboxName: openName(file), owner: shared });
 }

@@ -1,4 +1,5 @@
 /** What a run leaves for people to read afterwards: what ran where, how long, what failed. */
+import { CategorySums } from "../category_sums.ts";
 import type { Attempt, TaskEnd } from "../scheduler/tasks.ts";
 import { categories, type Category, categoryOf, describeItem, type Item } from "./items.ts";
 import type { CategorySummary } from "./progress.ts";
@@ -28,8 +29,7 @@ export interface ReportedTask {
 
 export class RunReport {
   readonly tasks: ReportedTask[] = [];
-  /** Events of successful tasks and the wall time of their attempts. */
-  readonly #processed = new Map<Category, { events: number; wallMs: number }>();
+  readonly #sums = new CategorySums();
 
   constructor(private readonly startedMs: number) {}
 
@@ -42,35 +42,14 @@ export class RunReport {
       end: end.kind,
       attempts: attempts.map((attempt) => this.#reported(attempt)),
     });
-    const last = attempts.at(-1);
-    if (end.kind === "success" && item.kind === "process" && last !== undefined) {
-      const sum = this.#processed.get(category) ?? { events: 0, wallMs: 0 };
-      sum.events += item.range.stop - item.range.start;
-      sum.wallMs += last.wallMs;
-      this.#processed.set(category, sum);
-    }
+    const events = item.kind === "process" ? item.range.stop - item.range.start : null;
+    this.#sums.add(category, end.kind, attempts, events);
   }
 
-  /** A row for each category that had tasks. */
+  /** A row for each category that had tasks, in the order of the run. */
   summary(): CategorySummary[] {
-    return categories.flatMap((category) => {
-      const tasks = this.tasks.filter((task) => task.category === category);
-      if (tasks.length === 0) return [];
-      const attempts = tasks.flatMap((task) => task.attempts);
-      const processed = this.#processed.get(category);
-      return [{
-        category,
-        tasks: tasks.length,
-        retries: attempts.length - tasks.filter((task) => task.attempts.length > 0).length,
-        failed: tasks.filter((task) => task.end === "failure").length,
-        wallSeconds: total(attempts.map((a) => a.wallMs)) / 1000,
-        cpuSeconds: ifAny(attempts.map((a) => a.cpuMs), (ms) => total(ms) / 1000),
-        memoryMbMax: ifAny(attempts.map((a) => a.memoryMb), (mb) => Math.max(...mb)),
-        eventsPerSecond: processed === undefined || processed.wallMs === 0
-          ? null
-          : processed.events / processed.wallMs * 1000,
-      }];
-    });
+    const { rows } = this.#sums;
+    return categories.flatMap((name) => rows.filter(({ category }) => category === name));
   }
 
   #reported(attempt: Attempt): ReportedAttempt {
@@ -88,17 +67,4 @@ export class RunReport {
       ending: "why" in ending ? ending.why : ending.kind,
     };
   }
-}
-
-function total(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0);
-}
-
-/** `null` if none of the values is known. */
-function ifAny(
-  values: readonly (number | null)[],
-  f: (known: readonly number[]) => number,
-): number | null {
-  const known = values.filter((value) => value !== null);
-  return known.length === 0 ? null : f(known);
 }

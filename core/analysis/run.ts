@@ -80,6 +80,7 @@ export class AnalysisRun {
   /** @param postprocess the processor has a last word on the merged result */
   constructor(readonly spec: AnalysisSpec, private readonly postprocess: boolean) {
     this.#seen = new Array(spec.files.length).fill(null);
+    this.#goOn(); // without any file it ends as it begins
   }
 
   /** The next item to submit, or `null` while there is none; merges go first. */
@@ -93,7 +94,8 @@ export class AnalysisRun {
   ended(ended: Ended): readonly Part[] {
     this.#outstanding--;
     const { item } = ended;
-    const used = item.kind === "accumulate" && ended.end.kind === "success" ? item.parts : [];
+    const merged = ended.end.kind === "success" && ended.outcome?.ok === true;
+    const used = item.kind === "accumulate" && merged ? item.parts : [];
     switch (ended.end.kind) {
       case "success":
         this.#succeeded(ended);

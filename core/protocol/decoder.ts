@@ -18,11 +18,12 @@ export type Parsed<M> =
 /** The lines of one direction. May keep state between lines (a task block). */
 export interface Grammar<M> {
   line(text: string): Parsed<M>;
-  /** The bytes asked for by `blobBytes`, whole. */
-  blob(bytes: Uint8Array): void;
+  /** The bytes asked for by `blobBytes`, whole; returns the message if they complete it. */
+  blob(bytes: Uint8Array): M | null;
 }
 
-const text = new TextDecoder();
+// A line that begins with U+FEFF keeps it.
+const text = new TextDecoder("utf-8", { ignoreBOM: true });
 const newline = 0x0a;
 
 type Expecting =
@@ -62,11 +63,13 @@ export class Decoder<M> {
           this.#expecting = left === 0 ? { what: "line" } : { what: "payload", left };
           return { type: "payload", bytes, last: left === 0 };
         }
-        case "blob":
+        case "blob": {
           if (this.#buffered < expecting.bytes) return null;
           this.#expecting = { what: "line" };
-          this.grammar.blob(this.#take(expecting.bytes));
+          const message = this.#orBreak(() => this.grammar.blob(this.#take(expecting.bytes)));
+          if (message !== null) return message;
           break;
+        }
         case "line": {
           const line = this.#line();
           if (line === null) return null;
@@ -83,22 +86,26 @@ export class Decoder<M> {
   }
 
   #parse(line: string): M | null {
+    const parsed = this.#orBreak(() => this.grammar.line(line));
+    switch (parsed.kind) {
+      case "nothing":
+        return null;
+      case "part":
+        if (parsed.blobBytes !== undefined) {
+          this.#expecting = { what: "blob", bytes: parsed.blobBytes };
+        }
+        return null;
+      case "message":
+        if (parsed.payloadBytes !== undefined) {
+          this.#expecting = { what: "payload", left: parsed.payloadBytes };
+        }
+        return parsed.message;
+    }
+  }
+
+  #orBreak<T>(read: () => T): T {
     try {
-      const parsed = this.grammar.line(line);
-      switch (parsed.kind) {
-        case "nothing":
-          return null;
-        case "part":
-          if (parsed.blobBytes !== undefined) {
-            this.#expecting = { what: "blob", bytes: parsed.blobBytes };
-          }
-          return null;
-        case "message":
-          if (parsed.payloadBytes !== undefined) {
-            this.#expecting = { what: "payload", left: parsed.payloadBytes };
-          }
-          return parsed.message;
-      }
+      return read();
     } catch (error) {
       if (error instanceof PeerProtocolError) this.#expecting = { what: "nothing more", error };
       throw error;
@@ -116,7 +123,7 @@ export class Decoder<M> {
         const end = chunk.indexOf(newline, from + Math.max(0, this.#scanned - seen));
         if (end >= 0) {
           const length = seen + end - from;
-          if (length > lineBytesMax) break;
+          if (length > lineBytesMax) throw this.#tooLong();
           const bytes = this.#take(length + 1).subarray(0, length);
           this.#scanned = 0;
           let line = text.decode(bytes);
@@ -128,10 +135,14 @@ export class Decoder<M> {
       seen += size;
     }
     this.#scanned = seen;
-    if (seen <= lineBytesMax) return null;
+    if (seen > lineBytesMax) throw this.#tooLong();
+    return null;
+  }
+
+  #tooLong(): PeerProtocolError {
     const error = new PeerProtocolError(`Cannot read a line of more than ${lineBytesMax} bytes`);
     this.#expecting = { what: "nothing more", error };
-    throw error;
+    return error;
   }
 
   /** Exactly `count` buffered bytes; copies only if they lie in several chunks. */

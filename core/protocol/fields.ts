@@ -23,7 +23,7 @@ export class Fields {
 
   /** What follows the first `count` fields, spaces kept; throws if there is nothing. */
   rest(count: number): string {
-    const match = new RegExp(`^[ \\t]*(?:[^ \\t]+[ \\t]+){${count + 1}}(.*)$`).exec(this.line);
+    const match = new RegExp(`^[ \\t]*(?:[^ \\t]+[ \\t]+){${count + 1}}(.*)$`, "s").exec(this.line);
     if (match === null || match[1] === "") throw this.bad(`expected a value after ${count} fields`);
     return match[1]!;
   }
@@ -46,6 +46,13 @@ export class Fields {
     const value = this.integer(i);
     if (value < 0 || value > max) throw this.bad(`field ${i + 1} is out of range 0 to ${max}`);
     return value;
+  }
+
+  /** A time of the wire in ms: `unit` of a number without fraction; above 2^63 it means none. */
+  timeMs(i: number, unit: (value: number, whole: boolean) => number): number | null {
+    const word = this.word(i);
+    const value = this.number(i);
+    return value >= 2 ** 63 ? null : unit(value, !word.includes("."));
   }
 
   octal(i: number): number {

@@ -12,6 +12,18 @@
 /** The protocol that wqx speaks when nothing else is known of the peer. */
 export const protocolVersion = 11;
 
+/** Protocols of workers that a wqx manager serves, and of managers that a wqx worker serves. */
+export const protocolsSpoken = [11, 10, 9] as const;
+
+/** How a peer wants to be spoken to, as far as peers differ. */
+export interface Dialect {
+  readonly protocol: number;
+  /** Workers since 7.3.0, which announce `worker-end-time`, read `end_time` in seconds. */
+  readonly endTimeInSeconds: boolean;
+}
+
+export const newestDialect: Dialect = { protocol: protocolVersion, endTimeInSeconds: true };
+
 /** Longest line without its end, sent or accepted: cctools peers read into 4096 bytes. */
 export const lineBytesMax = 4095;
 
@@ -38,14 +50,14 @@ export const resultCode = {
 
 export type ResultCode = (typeof resultCode)[keyof typeof resultCode];
 
-/** Files of a task as a task block names them; flags as in Work Queue (1: keep in the cache). */
+/** Files of a task as a task block names them; flags as in Work Queue. */
 export interface TaskFile {
   readonly cacheName: string;
   readonly sandboxName: string;
   readonly flags: number;
 }
 
-export const fileFlag = { none: 0, cache: 1 } as const;
+export const fileFlag = { none: 0, cache: 1, watch: 16, failureOnly: 32, successOnly: 64 } as const;
 
 /** One task as it travels: everything between `task` and `end`. */
 export interface TaskBlock {
@@ -57,22 +69,66 @@ export interface TaskBlock {
   readonly gpus: number;
   readonly memoryMb: number;
   readonly diskMb: number;
+  /** Epoch; `null`: none. */
+  readonly endTimeMs: number | null;
+  readonly wallTimeMs: number | null;
   /** `NAME=value` each. */
   readonly env: readonly string[];
   readonly inputs: readonly TaskFile[];
+  /** Sandbox names of directories to make. */
+  readonly directories: readonly string[];
   readonly outputs: readonly TaskFile[];
 }
 
 /** A message that announces a payload of `length` bytes, which follows as {@link Payload} pieces. */
 type WithPayload = { readonly length: number };
 
+/**
+ * A place in the cache: an object by its cached name, and for parts of a directory the path within
+ * it, `""` for the object itself.
+ */
+export interface CachePlace {
+  readonly cacheName: string;
+  readonly inside: string;
+}
+
+/**
+ * Real managers do not encode these names, real workers decode them: names with `%XX` of their own
+ * are meant as they are written. Absent: both are the same.
+ */
+interface NamedObject {
+  readonly cacheName: string;
+  readonly written?: string;
+}
+
 export type ToWorker =
-  | ({ readonly type: "put"; readonly cacheName: string; readonly mode: number } & WithPayload)
+  | ({ readonly type: "put"; readonly mode: number } & CachePlace & WithPayload)
+  /** Opens a directory; what follows up to its `dir_end` lies in it. */
+  | ({ readonly type: "dir" } & CachePlace)
+  | ({ readonly type: "symlink"; readonly target: string } & CachePlace)
+  | ({ readonly type: "dir_end" } & CachePlace)
+  /** The worker obtains the object itself: `puturl`, `putcmd` (11); `url`, `thirdget` (8–10). */
+  | {
+    readonly type: "fetch";
+    readonly from: "url" | "command" | "path";
+    readonly source: string;
+    readonly cacheName: string;
+    readonly mode: number;
+  }
+  /** 8–10: an output goes to a path or command of the worker; answered by `thirdput-complete`. */
+  | {
+    readonly type: "thirdput";
+    readonly to: "command" | "path";
+    readonly target: string;
+    readonly cacheName: string;
+  }
   | TaskBlock
   | { readonly type: "send_results" }
-  | { readonly type: "get"; readonly cacheName: string }
+  | ({ readonly type: "get" } & NamedObject)
   | { readonly type: "kill"; readonly taskId: number }
-  | { readonly type: "unlink"; readonly cacheName: string }
+  | ({ readonly type: "unlink" } & NamedObject)
+  | { readonly type: "invalidate-file"; readonly cacheName: string }
+  | { readonly type: "tlq"; readonly url: string }
   | { readonly type: "check" }
   | { readonly type: "release" }
   | { readonly type: "exit" }
@@ -99,6 +155,7 @@ export type ToManager =
   | { readonly type: "resource tag"; readonly tag: number }
   | { readonly type: "alive" }
   | { readonly type: "name" }
+  | { readonly type: "tlq"; readonly url: string }
   | { readonly type: "available_results" }
   | (
     & {
@@ -110,9 +167,32 @@ export type ToManager =
     }
     & WithPayload
   )
+  /** New bytes of a watched file. */
+  | (
+    & {
+      readonly type: "update";
+      readonly taskId: number;
+      readonly path: string;
+      readonly offset: number;
+    }
+    & WithPayload
+  )
   | ({ readonly type: "file"; readonly path: string } & WithPayload)
+  | { readonly type: "dir"; readonly path: string }
   | { readonly type: "missing"; readonly path: string; readonly errno: number }
-  | { readonly type: "end" };
+  | { readonly type: "end" }
+  | {
+    readonly type: "cache-update";
+    readonly cacheName: string;
+    readonly bytes: number;
+    readonly wallUs: number;
+  }
+  | ({ readonly type: "cache-invalid"; readonly cacheName: string } & WithPayload)
+  | { readonly type: "thirdput-complete"; readonly value: number }
+  /** Not from workers: `queue_status` and its like, and browsers. */
+  | { readonly type: "status"; readonly request: string }
+  | { readonly type: "http"; readonly path: string }
+  | { readonly type: "auth" };
 
 /** A piece of the payload announced before; `last` closes it, also when it is empty. */
 export interface Payload {

@@ -6,7 +6,7 @@
 import { PeerProtocolError } from "../errors.ts";
 
 const utf8 = new TextEncoder();
-const fromUtf8 = new TextDecoder();
+const fromUtf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 const reserved = new Set([..."%\\<>'\""].map((c) => c.charCodeAt(0)));
 
 /** Text to one field of a line, without white space. */

@@ -15,7 +15,7 @@ export class ToManagerGrammar implements Grammar<ToManager> {
       : { kind: "message", message };
   }
 
-  blob(): void {
+  blob(): null {
     throw new Error("No message to a manager has a part of its own");
   }
 }
@@ -48,7 +48,10 @@ function parse(fields: Fields): ToManager {
     case "name":
     case "available_results":
     case "end":
+    case "auth":
       return { type: fields.keyword };
+    case "tlq":
+      return { type: "tlq", url: fields.word(0) };
     case "result":
       return {
         type: "result",
@@ -67,14 +70,38 @@ function parse(fields: Fields): ToManager {
       const { path, number } = pathAndNumber(fields);
       return { type: "missing", path, errno: number };
     }
+    case "dir":
+      return { type: "dir", path: pathAndNumber(fields).path };
+    case "update":
+      return {
+        type: "update",
+        taskId: fields.integer(0),
+        path: fields.word(1),
+        offset: fields.bytes(2),
+        length: fields.bytes(3),
+      };
+    case "cache-update":
+      return {
+        type: "cache-update",
+        cacheName: fields.word(0),
+        bytes: fields.bytes(1),
+        wallUs: fields.integer(2),
+      };
+    case "cache-invalid":
+      return { type: "cache-invalid", cacheName: fields.word(0), length: fields.bytes(1) };
+    case "thirdput-complete":
+      return { type: "thirdput-complete", value: fields.integer(0) };
+    case "GET":
+      return { type: "http", path: fields.word(0) };
     default:
+      if (/^[a-z]+_status$/.test(fields.line)) return { type: "status", request: fields.line };
       throw fields.bad("not a message of a worker");
   }
 }
 
-/** `file` and `missing` carry a raw path, which may hold spaces, before their number. */
+/** `file`, `dir` and `missing` carry a raw path, which may hold spaces, before their number. */
 function pathAndNumber(fields: Fields): { path: string; number: number } {
-  const match = /^(.+) (-?\d{1,15})$/.exec(fields.rest(0));
+  const match = /^(.+) (-?\d{1,15})$/s.exec(fields.rest(0));
   if (match === null) throw fields.bad("expected a path and a number");
   return { path: match[1]!, number: Number(match[2]) };
 }
@@ -108,6 +135,24 @@ function text(m: ToManager): string {
       return `file ${m.path} ${m.length}`;
     case "missing":
       return `missing ${m.path} ${m.errno}`;
+    case "dir":
+      return `dir ${m.path} 0`;
+    case "update":
+      return `update ${m.taskId} ${m.path} ${m.offset} ${m.length}`;
+    case "cache-update":
+      return `cache-update ${m.cacheName} ${m.bytes} ${m.wallUs}`;
+    case "cache-invalid":
+      return `cache-invalid ${m.cacheName} ${m.length}`;
+    case "thirdput-complete":
+      return `thirdput-complete ${m.value}`;
+    case "tlq":
+      return `tlq ${m.url}`;
+    case "status":
+      return m.request;
+    case "http":
+      return `GET ${m.path} HTTP/1.1`;
+    case "auth":
+      return "auth password sha1";
     default:
       return unreachable(m);
   }

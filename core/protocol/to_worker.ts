@@ -4,7 +4,11 @@ import type { Grammar, Parsed } from "./decoder.ts";
 import { Fields } from "./fields.ts";
 import {
   blockBytesMax,
+  type CachePlace,
+  type Dialect,
+  fileFlag,
   lineBytesMax,
+  newestDialect,
   type TaskBlock,
   type TaskFile,
   type ToWorker,
@@ -12,73 +16,165 @@ import {
 import { checkCacheName, checkSandboxName, decodeName, encodeName } from "./names.ts";
 
 const utf8 = new TextEncoder();
-const fromUtf8 = new TextDecoder();
+const fromUtf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
 type Block = {
   -readonly [K in keyof TaskBlock]: TaskBlock[K] extends readonly (infer T)[] ? T[] : TaskBlock[K];
 };
 
-/** Which field of the open block the awaited bytes belong to. */
-type Awaiting = "command" | "env" | null;
+/** Longest link target or URL that is accepted as a body; PATH_MAX of Linux. */
+const targetBytesMax = 4096;
+
+/** Whose bytes are awaited: of the open block, or of a message that they complete. */
+type Awaiting =
+  | { readonly what: "command" }
+  | { readonly what: "env" }
+  | { readonly what: "message"; readonly complete: (text: string) => ToWorker };
 
 export class ToWorkerGrammar implements Grammar<ToWorker> {
   #block: Block | null = null;
   #blockBytes = 0;
-  #awaiting: Awaiting = null;
+  /** The directory that is being received: its cached name, and the path within it. */
+  #directory: { readonly cacheName: string; readonly inside: string[] } | null = null;
+  #awaiting: Awaiting | null = null;
 
   line(text: string): Parsed<ToWorker> {
-    return this.#block === null
-      ? this.#command(new Fields(text))
-      : this.#inBlock(this.#block, text);
+    if (this.#block !== null) return this.#inBlock(this.#block, text);
+    const fields = new Fields(text);
+    return this.#directory === null ? this.#command(fields) : this.#inDirectory(fields);
   }
 
-  blob(bytes: Uint8Array): void {
-    const block = this.#block!;
-    if (this.#awaiting === "command") block.command = fromUtf8.decode(bytes);
-    else block.env.push(fromUtf8.decode(bytes).replace(/\n$/, ""));
+  blob(bytes: Uint8Array): ToWorker | null {
+    const awaiting = this.#awaiting!;
     this.#awaiting = null;
+    const text = fromUtf8.decode(bytes);
+    if (awaiting.what === "message") return awaiting.complete(text);
+    if (awaiting.what === "command") this.#block!.command = text;
+    else this.#block!.env.push(text);
+    return null;
   }
 
   #command(fields: Fields): Parsed<ToWorker> {
     switch (fields.keyword) {
-      case "put": {
+      case "put":
+        return this.#put(fields, {
+          cacheName: checkCacheName(decodeName(fields.word(0))),
+          inside: "",
+        });
+      case "dir": {
         const cacheName = checkCacheName(decodeName(fields.word(0)));
-        const length = fields.bytes(1);
-        const message = { type: "put", cacheName, length, mode: fields.octal(2) } as const;
-        return { kind: "message", message, payloadBytes: length };
+        this.#directory = { cacheName, inside: [] };
+        return message({ type: "dir", cacheName, inside: "" });
       }
+      case "puturl":
+      case "putcmd":
+        return message({
+          type: "fetch",
+          from: fields.keyword === "puturl" ? "url" : "command",
+          source: decodeName(fields.word(0)),
+          cacheName: checkCacheName(decodeName(fields.word(1))),
+          mode: fields.octal(3),
+        });
+      case "url": {
+        const cacheName = checkCacheName(fields.word(0));
+        const mode = fields.octal(2);
+        // Real managers end the text with NUL or not at all.
+        return this.#awaitMessage(fields.bytes(1, targetBytesMax), (text) => ({
+          type: "fetch",
+          from: "url",
+          source: withoutNul(text),
+          cacheName,
+          mode,
+        }));
+      }
+      case "thirdget":
+      case "thirdput":
+        return this.#third(fields);
       case "task":
         this.#block = emptyBlock(fields.integer(0));
         this.#blockBytes = 0;
         return { kind: "part" };
       case "send_results":
-        return { kind: "message", message: { type: "send_results" } };
+        return message({ type: "send_results" });
       case "get":
-        return { kind: "message", message: { type: "get", cacheName: cacheNameOf(fields) } };
+        return message({ type: "get", ...namedObject(fields) });
       case "kill":
-        return { kind: "message", message: { type: "kill", taskId: fields.integer(0) } };
+        return message({ type: "kill", taskId: fields.integer(0) });
       case "unlink":
-        return { kind: "message", message: { type: "unlink", cacheName: cacheNameOf(fields) } };
+        return message({ type: "unlink", ...namedObject(fields) });
+      case "invalidate-file":
+        return message({ type: "invalidate-file", cacheName: fields.word(0) });
+      case "tlq":
+        return message({ type: "tlq", url: fields.word(0) });
       case "check":
       case "release":
       case "exit":
       case "auth":
-        return { kind: "message", message: { type: fields.keyword } };
+        return message({ type: fields.keyword });
       default:
         throw fields.bad("not a message of a manager");
     }
   }
 
+  #inDirectory(fields: Fields): Parsed<ToWorker> {
+    const { cacheName, inside } = this.#directory!;
+    const place = () => {
+      const name = checkCacheName(decodeName(fields.word(0)));
+      return { cacheName, inside: [...inside, name].join("/") };
+    };
+    switch (fields.keyword) {
+      case "put":
+        return this.#put(fields, place());
+      case "symlink": {
+        const where = place();
+        return this.#awaitMessage(fields.bytes(1, targetBytesMax), (text) => ({
+          type: "symlink",
+          ...where,
+          target: withoutNul(text),
+        }));
+      }
+      case "dir": {
+        const where = place();
+        this.#directory = { cacheName, inside: where.inside.split("/") };
+        return message({ type: "dir", ...where });
+      }
+      case "end": {
+        const closed = inside.join("/");
+        this.#directory = inside.length === 0 ? null : { cacheName, inside: inside.slice(0, -1) };
+        return message({ type: "dir_end", cacheName, inside: closed });
+      }
+      default:
+        throw fields.bad("not a line within a directory");
+    }
+  }
+
+  #put(fields: Fields, place: CachePlace): Parsed<ToWorker> {
+    const length = fields.bytes(1);
+    const put = { type: "put", ...place, length, mode: fields.octal(2) } as const;
+    return { kind: "message", message: put, payloadBytes: length };
+  }
+
+  #third(fields: Fields): Parsed<ToWorker> {
+    const way = fields.integer(0);
+    if (way < 1 || way > 3) throw fields.bad("field 1 is no way of transfer: 1, 2 or 3");
+    const what = way === 1 ? "command" : "path";
+    const cacheName = checkCacheName(decodeName(fields.word(1)));
+    const text = fields.rest(2);
+    return fields.keyword === "thirdget"
+      ? message({ type: "fetch", from: what, source: text, cacheName, mode: 0o777 })
+      : message({ type: "thirdput", to: what, target: text, cacheName });
+  }
+
   #inBlock(block: Block, text: string): Parsed<ToWorker> {
-    this.#count(text.length);
+    this.#count(utf8.encode(text).length);
     const fields = new Fields(text);
     switch (fields.keyword) {
       case "": // the line end after the bytes of `env`, which its length does not count
         return { kind: "nothing" };
       case "cmd":
-        return this.#blob("command", fields.bytes(0, blockBytesMax));
+        return this.#blob({ what: "command" }, fields.bytes(0, blockBytesMax));
       case "env":
-        return this.#blob("env", fields.bytes(0, blockBytesMax));
+        return this.#blob({ what: "env" }, fields.bytes(0, blockBytesMax));
       case "category":
         block.category = fields.rest(0);
         return { kind: "part" };
@@ -94,18 +190,32 @@ export class ToWorkerGrammar implements Grammar<ToWorker> {
       case "disk":
         block.diskMb = fields.integer(0);
         return { kind: "part" };
+      case "end_time": // seconds; managers before 7.3.0 send microseconds
+        block.endTimeMs = fields.timeMs(0, (t) => t > 1e12 ? t / 1000 : t * 1000);
+        return { kind: "part" };
+      case "wall_time": // seconds have a decimal point, microseconds have none
+        block.wallTimeMs = fields.timeMs(0, (t, whole) => whole ? t / 1000 : t * 1000);
+        return { kind: "part" };
       case "infile":
         block.inputs.push(taskFile(fields));
+        return { kind: "part" };
+      case "dir":
+        block.directories.push(checkSandboxName(fields.rest(0)));
         return { kind: "part" };
       case "outfile":
         block.outputs.push(taskFile(fields));
         return { kind: "part" };
       case "end":
         this.#block = null;
-        return { kind: "message", message: block };
+        return message(block);
       default:
         throw fields.bad("not a line of a task block");
     }
+  }
+
+  #awaitMessage(blobBytes: number, complete: (text: string) => ToWorker): Parsed<ToWorker> {
+    this.#awaiting = { what: "message", complete };
+    return { kind: "part", blobBytes };
   }
 
   #blob(awaiting: Awaiting, blobBytes: number): Parsed<ToWorker> {
@@ -122,6 +232,14 @@ export class ToWorkerGrammar implements Grammar<ToWorker> {
   }
 }
 
+function message(m: ToWorker): Parsed<ToWorker> {
+  return { kind: "message", message: m };
+}
+
+function withoutNul(text: string): string {
+  return text.replace(/\0+$/, "");
+}
+
 function emptyBlock(taskId: number): Block {
   return {
     type: "task",
@@ -132,14 +250,19 @@ function emptyBlock(taskId: number): Block {
     gpus: 0,
     memoryMb: 0,
     diskMb: 0,
+    endTimeMs: null,
+    wallTimeMs: null,
     env: [],
     inputs: [],
+    directories: [],
     outputs: [],
   };
 }
 
-function cacheNameOf(fields: Fields): string {
-  return checkCacheName(decodeName(fields.word(0)));
+function namedObject(fields: Fields): { cacheName: string; written?: string } {
+  const written = checkCacheName(fields.word(0));
+  const cacheName = checkCacheName(decodeName(written));
+  return cacheName === written ? { cacheName } : { cacheName, written };
 }
 
 function taskFile(fields: Fields): TaskFile {
@@ -150,37 +273,70 @@ function taskFile(fields: Fields): TaskFile {
   };
 }
 
-/** The bytes of a message, without its payload. Throws RangeError if a line would be too long. */
-export function encodeToWorker(message: ToWorker): Uint8Array {
-  return utf8.encode(
-    message.type === "task" ? taskText(message) : line(commandLine(message)),
-  );
+/**
+ * The bytes of a message, without its payload, as a worker of this dialect reads it. Throws
+ * RangeError if a line would be too long.
+ */
+export function encodeToWorker(m: ToWorker, dialect: Dialect = newestDialect): Uint8Array {
+  return utf8.encode(m.type === "task" ? taskText(m, dialect) : commandText(m, dialect));
 }
 
-function commandLine(message: Exclude<ToWorker, TaskBlock>): string {
-  switch (message.type) {
+function commandText(m: Exclude<ToWorker, TaskBlock>, dialect: Dialect): string {
+  switch (m.type) {
     case "put":
-      return `put ${encodeName(message.cacheName)} ${message.length} 0${message.mode.toString(8)}`;
+      return line(`put ${encodeName(lastName(m))} ${m.length} 0${m.mode.toString(8)}`);
+    case "dir":
+      return line(`dir ${encodeName(lastName(m))}`);
+    case "symlink": // real workers take the bytes as they are: they need the NUL
+      return line(`symlink ${encodeName(lastName(m))} ${utf8.encode(m.target).length + 1}`) +
+        `${m.target}\0`;
+    case "dir_end":
+      return line("end");
+    case "fetch":
+      return fetchText(m, dialect);
+    case "thirdput":
+      return line(`thirdput ${m.to === "command" ? 1 : 2} ${m.cacheName} ${m.target}`);
     case "send_results":
-      return "send_results -1";
+      return line("send_results -1");
     case "get":
-      return `get ${message.cacheName} 1`;
+      return line(`get ${m.written ?? m.cacheName} 1`);
     case "kill":
-      return `kill ${message.taskId}`;
+      return line(`kill ${m.taskId}`);
     case "unlink":
-      return `unlink ${message.cacheName}`;
+      return line(`unlink ${m.written ?? m.cacheName}`);
+    case "invalidate-file":
+      return line(`invalidate-file ${m.cacheName}`);
+    case "tlq":
+      return line(`tlq ${m.url}`);
     case "check":
     case "release":
     case "exit":
-      return message.type;
+      return line(m.type);
     case "auth":
-      return "auth password sha1";
+      return line("auth password sha1");
     default:
-      return unreachable(message);
+      return unreachable(m);
   }
 }
 
-function taskText(task: TaskBlock): string {
+function fetchText(m: Extract<ToWorker, { type: "fetch" }>, { protocol }: Dialect): string {
+  const mode = m.mode.toString(8);
+  if (protocol >= 11 && m.from !== "path") {
+    const verb = m.from === "url" ? "puturl" : "putcmd";
+    return line(`${verb} ${encodeName(m.source)} ${encodeName(m.cacheName)} 0 ${mode}`);
+  }
+  if (m.from === "url") {
+    const length = utf8.encode(m.source).length + 1;
+    return line(`url ${m.cacheName} ${length} 0${mode} ${fileFlag.cache}`) + `${m.source}\0`;
+  }
+  return line(`thirdget ${m.from === "command" ? 1 : 2} ${m.cacheName} ${m.source}`);
+}
+
+function lastName({ cacheName, inside }: CachePlace): string {
+  return inside === "" ? cacheName : inside.slice(inside.lastIndexOf("/") + 1);
+}
+
+function taskText(task: TaskBlock, dialect: Dialect): string {
   let text = line(`task ${task.taskId}`);
   text += line(`cmd ${utf8.encode(task.command).length}`) + task.command;
   text += line(`category ${task.category}`);
@@ -188,10 +344,19 @@ function taskText(task: TaskBlock): string {
   text += line(`gpus ${task.gpus}`);
   text += line(`memory ${task.memoryMb}`);
   text += line(`disk ${task.diskMb}`);
+  if (task.endTimeMs !== null) {
+    const scale = dialect.endTimeInSeconds ? 1 / 1000 : 1000;
+    text += line(`end_time ${Math.ceil(task.endTimeMs * scale)}`);
+  }
+  if (task.wallTimeMs !== null) {
+    // Every real worker reads microseconds, whatever its manager sends.
+    text += line(`wall_time ${Math.ceil(task.wallTimeMs * 1000)}`);
+  }
   for (const variable of task.env) {
     text += line(`env ${utf8.encode(variable).length}`) + variable + "\n";
   }
   for (const file of task.inputs) text += line(`infile ${fileFields(file)}`);
+  for (const name of task.directories) text += line(`dir ${name}`);
   for (const file of task.outputs) text += line(`outfile ${fileFields(file)}`);
   return text + line("end");
 }
@@ -201,9 +366,11 @@ function fileFields(file: TaskFile): string {
 }
 
 function line(text: string): string {
-  if (text.length > lineBytesMax) {
+  // A character is at most three bytes in UTF-8: most lines need no count.
+  const bytes = text.length * 3 > lineBytesMax ? utf8.encode(text).length : 0;
+  if (bytes > lineBytesMax) {
     throw new RangeError(
-      `Cannot send a line of ${text.length} bytes ("${text.slice(0, 60)}…"): ` +
+      `Cannot send a line of ${bytes} bytes ("${text.slice(0, 60)}…"): ` +
         `workers read at most ${lineBytesMax}; shorten the name`,
     );
   }

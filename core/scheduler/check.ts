@@ -2,29 +2,26 @@
  * What must hold of a scheduler at any moment. Run after every event in tests and simulation;
  * throws with the first thing that does not hold.
  */
-import { fits, noResources, plus } from "../resources.ts";
+import { noResources, plus } from "../resources.ts";
+import { copiesOf } from "./attempts.ts";
 import type { Scheduler } from "./machine.ts";
 
 export function checkScheduler(scheduler: Scheduler): void {
-  const running = new Map<number, string>();
   for (const worker of scheduler.workers.values()) {
     let promised = noResources;
     for (const id of worker.running) {
-      const phase = scheduler.tasks.get(id)?.phase;
-      hold(
-        phase?.name === "running" && phase.worker === worker.id,
-        `task ${id} runs on ${worker.id}`,
-      );
-      hold(!running.has(id), `task ${id} runs once, not on ${running.get(id)} and ${worker.id}`);
-      running.set(id, worker.id);
-      promised = plus(promised, phase.box);
+      const task = scheduler.tasks.get(id);
+      const copies = task === undefined ? [] : copiesOf(task);
+      const copy = copies.find((one) => one.worker === worker.id);
+      hold(task?.phase.name === "running" && copy !== undefined, `task ${id} runs on ${worker.id}`);
+      promised = plus(promised, copy.box);
     }
     for (const id of worker.retrieving) {
       const phase = scheduler.tasks.get(id)?.phase;
-      hold(phase?.name === "retrieving" && phase.worker === worker.id, `task ${id} is retrieved`);
+      const here = phase?.name === "retrieving" && phase.copy.worker === worker.id;
+      hold(here, `task ${id} is retrieved from ${worker.id}`);
       hold(phase.report.owed > 0, `task ${id} in retrieval is owed something`);
     }
-    hold(fits(promised, worker.total), `${worker.id} has promised no more than it has`);
     hold(
       Math.abs(promised.cores - worker.promised.cores) < 1e-6 &&
         Math.abs(promised.memoryMb - worker.promised.memoryMb) < 1e-6,
@@ -35,8 +32,16 @@ export function checkScheduler(scheduler: Scheduler): void {
   for (const task of scheduler.tasks.values()) {
     hold(task.phase.name !== "done", `task ${task.id} is forgotten once it is done`);
     if (task.phase.name === "waiting") waiting++;
-    if (task.phase.name === "running" || task.phase.name === "retrieving") {
-      hold(scheduler.workers.has(task.phase.worker), `the worker of task ${task.id} is connected`);
+    const copies = copiesOf(task);
+    hold(copies.length <= 2, `task ${task.id} has one copy, or two`);
+    hold(
+      new Set(copies.map((copy) => copy.worker)).size === copies.length,
+      `the copies of task ${task.id} are on workers of their own`,
+    );
+    for (const { worker: id } of copies) {
+      const worker = scheduler.workers.get(id);
+      const known = worker?.running.has(task.id) || worker?.retrieving.has(task.id);
+      hold(known === true, `the worker of task ${task.id} is connected and knows of it`);
     }
   }
   hold(waiting === scheduler.counts.waiting, "every waiting task is in the queue, once");

@@ -1,50 +1,119 @@
-/** Which worker a task goes to. */
+/** Which worker a task goes to: one that holds its cached inputs, else one with room. */
 import type { WorkerId } from "../ids.ts";
 import { boxOf, fits, type Resources } from "../resources.ts";
+import type { SchedulerState } from "./state.ts";
 import type { TaskSpec } from "./tasks.ts";
-import { freeOn, isReady, type WorkerState } from "./workers.ts";
+import { freeOn, hostOf, isReady, type WorkerState } from "./workers.ts";
 
 export interface Placement {
   readonly worker: WorkerState;
   readonly box: Resources;
 }
 
+/** So many holders of an input are looked at: any of them will do. */
+const holdersSeenMax = 16;
+
 /**
- * The worker that holds most of the task's cached inputs and then has most cores free, or `null`
- * if none has room now. Workers in `avoid` are taken only if no other is large enough at all.
+ * The first of `candidates` with room, unless a worker that already holds inputs of the task has
+ * room too. `shape` stands for the task's request: its box on a worker is computed once.
  */
 export function place(
+  state: SchedulerState,
   spec: TaskSpec,
-  workers: Iterable<WorkerState>,
-  avoid: ReadonlySet<WorkerId>,
+  shape: string,
+  candidates: Iterable<WorkerState>,
+  nowMs: number,
 ): Placement | null {
-  let best: { placement: Placement; held: number; freeCores: number } | null = null;
-  let elsewhere = false;
-  for (const worker of workers) {
-    if (!isReady(worker)) continue;
-    const box = boxOf(spec.request, worker.total);
-    if (box === null) continue;
-    const avoided = avoid.has(worker.id);
-    if (avoided && elsewhere) continue;
-    if (!avoided && !elsewhere) {
-      elsewhere = true;
-      if (best !== null && avoid.has(best.placement.worker.id)) best = null;
-    }
+  const holder = holderWithRoom(state, spec, shape, nowMs);
+  if (holder !== null) return holder;
+  for (const worker of candidates) {
+    const box = roomOn(state, spec, shape, worker, nowMs);
+    if (box !== null) return { worker, box };
+  }
+  return null;
+}
+
+/**
+ * For a task with workers of its own to avoid: these are taken only if no other is large enough at
+ * all. Those in `exclude` never are.
+ */
+export function placeElsewhere(
+  state: SchedulerState,
+  spec: TaskSpec,
+  avoid: ReadonlySet<WorkerId>,
+  exclude: ReadonlySet<WorkerId>,
+  nowMs: number,
+): Placement | null {
+  const able = [...state.workers.values()].filter((worker) =>
+    !exclude.has(worker.id) && isEligible(state, spec, worker, nowMs) &&
+    boxOf(spec.request, worker.total) !== null
+  );
+  const elsewhere = able.filter((worker) => !avoid.has(worker.id));
+  let best: { placement: Placement; held: number; free: number } | null = null;
+  for (const worker of elsewhere.length > 0 ? elsewhere : able) {
+    const box = boxOf(spec.request, worker.total)!;
     const free = freeOn(worker);
     if (!fits(box, free)) continue;
     const held = heldInputs(spec, worker);
-    if (
-      best === null || held > best.held ||
-      (held === best.held && free.cores > best.freeCores)
-    ) {
-      best = { placement: { worker, box }, held, freeCores: free.cores };
+    if (best === null || held > best.held || (held === best.held && free.cores > best.free)) {
+      best = { placement: { worker, box }, held, free: free.cores };
     }
   }
-  return best === null ? null : best.placement;
+  return best?.placement ?? null;
+}
+
+function holderWithRoom(
+  state: SchedulerState,
+  spec: TaskSpec,
+  shape: string,
+  nowMs: number,
+): Placement | null {
+  let best: { placement: Placement; held: number } | null = null;
+  let seen = 0;
+  for (const input of spec.inputs) {
+    if (!input.cache) continue;
+    for (const worker of state.holders.get(input.cacheName) ?? []) {
+      if (seen++ === holdersSeenMax) return best?.placement ?? null;
+      const held = heldInputs(spec, worker);
+      if (best !== null && held <= best.held) continue;
+      const box = roomOn(state, spec, shape, worker, nowMs);
+      if (box !== null) best = { placement: { worker, box }, held };
+    }
+  }
+  return best?.placement ?? null;
+}
+
+/** The task's box on this worker, if it may and can have it now. */
+function roomOn(
+  state: SchedulerState,
+  spec: TaskSpec,
+  shape: string,
+  worker: WorkerState,
+  nowMs: number,
+): Resources | null {
+  let box = worker.boxes.get(shape);
+  if (box === undefined) worker.boxes.set(shape, box = boxOf(spec.request, worker.total));
+  if (box === null || !fits(box, freeOn(worker))) return null;
+  return isEligible(state, spec, worker, nowMs) ? box : null;
+}
+
+/** Whether the worker may have the task at all, room aside. */
+function isEligible(
+  state: SchedulerState,
+  spec: TaskSpec,
+  worker: WorkerState,
+  nowMs: number,
+): boolean {
+  if (!isReady(worker)) return false;
+  if (spec.features?.some((feature) => !worker.features.has(feature))) return false;
+  if (state.isBlocked(hostOf(worker), nowMs)) return false;
+  if (worker.stopsAtMs === null) return true;
+  const epochMs = nowMs + state.options.epochOffsetMs;
+  return (spec.endTimeMs ?? epochMs + (spec.wallTimeMs ?? 0)) <= worker.stopsAtMs &&
+    epochMs < worker.stopsAtMs;
 }
 
 function heldInputs(spec: TaskSpec, worker: WorkerState): number {
-  if (worker.cached.size === 0) return 0;
   let held = 0;
   for (const input of spec.inputs) if (worker.cached.has(input.cacheName)) held++;
   return held;

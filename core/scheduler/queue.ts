@@ -1,106 +1,103 @@
 /**
- * Waiting tasks, grouped by shape (what they ask for), so that one look at a shape answers for all
- * of its tasks: if the first of them fits nowhere, neither does the next.
+ * Waiting tasks, in lanes of the same shape and priority, so that one look at a lane answers for
+ * all of its tasks: if the first of them fits nowhere, neither does the next.
  *
  * Tasks that failed somewhere are kept apart: each of them has workers of its own to avoid.
  */
-import type { Task } from "./tasks.ts";
+import { Fifo } from "./fifo.ts";
+import { failedOn, type Task } from "./tasks.ts";
 
-/** First in, first out, without moving what remains. */
-class Fifo<T> {
-  #items: T[] = [];
-  #head = 0;
+/** Tasks that any worker of sufficient size and features may take. */
+export class Lane {
+  /** Those whose worker went away go first: they have waited before. */
+  readonly #returned = new Fifo<Task>();
+  readonly #fresh = new Fifo<Task>();
+  /** No worker had room for its first task, but for those that were freed since. */
+  blocked = false;
 
-  get first(): T | undefined {
-    return this.#items[this.#head];
+  constructor(readonly shape: string, readonly priority: number, readonly order: number) {}
+
+  push(task: Task): void {
+    (task.attempts.length > 0 ? this.#returned : this.#fresh).push(task);
   }
 
-  push(item: T): void {
-    this.#items.push(item);
-  }
-
-  shift(): void {
-    this.#head++;
-    if (this.#head > 1024 && this.#head * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
-    }
+  /** The task to go next. Those that wait no more are passed over here, for good. */
+  get first(): Task | null {
+    return waitingFirst(this.#returned) ?? waitingFirst(this.#fresh);
   }
 }
 
-/** Tasks of one shape and priority, which any worker of sufficient size may take. */
-interface Lane {
-  readonly priority: number;
-  readonly order: number;
-  readonly fifo: Fifo<Task>;
+function waitingFirst(fifo: Fifo<Task>): Task | null {
+  let task = fifo.first;
+  while (task !== undefined && task.phase.name !== "waiting") {
+    fifo.shift();
+    task = fifo.first;
+  }
+  return task ?? null;
 }
 
 export class WaitingTasks {
   #lanes = new Map<string, Lane>();
-  #again: Task[] = [];
+  /** By priority, highest first, then by age; `null` after a lane came or went. */
+  #sorted: Lane[] | null = null;
+  #order = 0;
+  #picky = new Set<Task>();
+  readonly #timed = new Set<Task>();
   #count = 0;
 
   get count(): number {
     return this.#count;
   }
 
+  /** Tasks that failed somewhere, in the order in which they came back. */
+  get picky(): ReadonlySet<Task> {
+    return this.#picky;
+  }
+
+  /** Tasks with an end time. */
+  get timed(): ReadonlySet<Task> {
+    return this.#timed;
+  }
+
   push(task: Task): void {
     this.#count++;
-    if (task.attempts.length > 0) {
-      this.#again.push(task);
-      return;
-    }
-    const { priority, request } = task.spec;
-    const key = JSON.stringify([
-      priority,
-      request.cores,
-      request.memoryMb,
-      request.diskMb,
-      request.gpus,
-    ]);
-    let lane = this.#lanes.get(key);
+    if (task.spec.endTimeMs !== undefined) this.#timed.add(task);
+    if (task.attempts.length > 0 && failedOn(task).size > 0) this.#picky.add(task);
+    else this.#laneOf(task).push(task);
+  }
+
+  lanes(): readonly Lane[] {
+    this.#sorted ??= [...this.#lanes.values()].sort((a, b) =>
+      b.priority - a.priority || a.order - b.order
+    );
+    return this.#sorted;
+  }
+
+  /** It waits no more: dispatched, canceled, or too late. */
+  remove(task: Task): void {
+    this.#count--;
+    this.#timed.delete(task);
+    this.#picky.delete(task);
+  }
+
+  /** Lanes without tasks are forgotten: a list of tasks may have a shape for each. */
+  drop(lane: Lane): void {
+    this.#lanes.delete(lane.shape);
+    this.#sorted = null;
+  }
+
+  #laneOf({ spec }: Task): Lane {
+    const { priority, request, features, endTimeMs, wallTimeMs } = spec;
+    const { cores, memoryMb, diskMb, gpus } = request;
+    const shape = `${priority}|${cores}|${memoryMb}|${diskMb}|${gpus}|${endTimeMs}|${wallTimeMs}|${
+      features?.join("\n") ?? ""
+    }`;
+    let lane = this.#lanes.get(shape);
     if (lane === undefined) {
-      lane = { priority, order: this.#lanes.size, fifo: new Fifo() };
-      this.#lanes.set(key, lane);
+      lane = new Lane(shape, priority, this.#order++);
+      this.#lanes.set(shape, lane);
+      this.#sorted = null;
     }
-    lane.fifo.push(task);
-  }
-
-  /** Tasks that were tried before, oldest first. */
-  get again(): readonly Task[] {
-    return this.#again;
-  }
-
-  takeAgain(tasks: ReadonlySet<Task>): void {
-    if (tasks.size === 0) return;
-    this.#again = this.#again.filter((task) => !tasks.has(task));
-    this.#count -= tasks.size;
-  }
-
-  /** Lanes that hold something, highest priority first, then in the order in which they appeared. */
-  lanes(): { readonly next: () => Task | null; readonly take: () => void }[] {
-    return [...this.#lanes.values()]
-      .sort((a, b) => b.priority - a.priority || a.order - b.order)
-      .map((lane) => ({ next: () => this.#nextOf(lane), take: () => this.#takeFrom(lane) }));
-  }
-
-  /** A canceled task stays in its lane and is passed over when its turn comes. */
-  forget(task: Task): void {
-    this.#count--;
-    this.#again = this.#again.filter((other) => other !== task);
-  }
-
-  #nextOf(lane: Lane): Task | null {
-    let task = lane.fifo.first;
-    while (task !== undefined && task.phase.name !== "waiting") {
-      lane.fifo.shift();
-      task = lane.fifo.first;
-    }
-    return task ?? null;
-  }
-
-  #takeFrom(lane: Lane): void {
-    lane.fifo.shift();
-    this.#count--;
+    return lane;
   }
 }

@@ -4,10 +4,16 @@ import type { TaskId, WorkerId } from "../ids.ts";
 import { type Measured, type ResultCode, resultCode } from "../protocol/messages.ts";
 import type { Resources } from "../resources.ts";
 
-/** Where the bytes of an input come from, on the manager's side. */
+/** Where an input comes from. */
 export type Source =
+  /** On the manager's side; a directory with all that is in it. */
   | { readonly kind: "file"; readonly path: string }
-  | { readonly kind: "buffer"; readonly bytes: Uint8Array; readonly mode: number };
+  | { readonly kind: "directory"; readonly path: string }
+  | { readonly kind: "buffer"; readonly bytes: Uint8Array; readonly mode: number }
+  /** The worker fetches it. */
+  | { readonly kind: "url"; readonly url: string }
+  /** Made in the sandbox; nothing is sent. */
+  | { readonly kind: "empty directory" };
 
 export interface TaskInput {
   readonly source: Source;
@@ -16,6 +22,8 @@ export interface TaskInput {
   readonly sandboxName: string;
   /** Keep it on the worker for other tasks that name the same `cacheName`. */
   readonly cache: boolean;
+  /** Not for workers of wqx, which have what it stands for. */
+  readonly onlyForeign?: boolean;
 }
 
 export interface TaskOutput {
@@ -24,7 +32,11 @@ export interface TaskOutput {
   /** Local path that receives it. */
   readonly path: string;
   /** `success`: fetched only after exit code 0, and missing it is then a failure. */
-  readonly when: "success" | "always";
+  readonly when: "success" | "failure" | "always";
+  /** Keep it on the worker, for tasks that have it as a cached input of the same `cacheName`. */
+  readonly cache?: boolean;
+  /** A file that grows while the task runs; what is new is fetched now and then. */
+  readonly watch?: boolean;
 }
 
 export interface TaskSpec {
@@ -40,6 +52,12 @@ export interface TaskSpec {
   readonly env: readonly string[];
   /** How often a failed attempt is tried again; lost workers are counted apart. */
   readonly retriesMax: number;
+  /** Only workers that announce all of these. */
+  readonly features?: readonly string[];
+  /** An attempt that runs for longer is killed. */
+  readonly wallTimeMs?: number;
+  /** Epoch; an attempt that still runs then is killed, one that waits fails. */
+  readonly endTimeMs?: number;
 }
 
 /** One try of a task on one worker. */
@@ -72,22 +90,19 @@ export type TaskEnd =
   | { readonly kind: "failure"; readonly code: ResultCode; readonly why: string }
   | { readonly kind: "canceled" };
 
+/** A task's block on one worker. */
+export interface Copy {
+  readonly worker: WorkerId;
+  readonly box: Resources;
+  readonly sinceMs: number;
+}
+
 export type Phase =
   | { readonly name: "waiting" }
-  | {
-    readonly name: "running";
-    readonly worker: WorkerId;
-    readonly box: Resources;
-    readonly sinceMs: number;
-  }
+  /** One copy, or two while a straggler is being overtaken: the first result wins. */
+  | { readonly name: "running"; readonly copies: readonly Copy[] }
   /** The command ended; its outputs are under way to us. */
-  | {
-    readonly name: "retrieving";
-    readonly worker: WorkerId;
-    readonly box: Resources;
-    readonly sinceMs: number;
-    readonly report: Report;
-  }
+  | { readonly name: "retrieving"; readonly copy: Copy; readonly report: Report }
   | { readonly name: "done"; readonly end: TaskEnd };
 
 /** What a worker reported of an attempt, completed while its outputs arrive. */
@@ -113,7 +128,7 @@ export interface Task {
 /** Legal transitions; every change of phase goes through `Scheduler` and is checked against it. */
 export const nextPhases: Record<Phase["name"], readonly Phase["name"][]> = {
   waiting: ["running", "done"],
-  running: ["waiting", "retrieving", "done"],
+  running: ["running", "waiting", "retrieving", "done"],
   retrieving: ["waiting", "done"],
   done: [],
 };

@@ -2,15 +2,19 @@
 import type { Report } from "./tasks.ts";
 import { type ResultCode, resultCode } from "../protocol/messages.ts";
 
-/** `null` for a command that ran and ended with exit code 0. */
+/**
+ * `null` for a command that ran and ended with exit code 0. `complaints`: what the worker said of
+ * inputs that it could not obtain.
+ */
 export function describeFailure(
   { status, exitCode, printed }: Pick<Report, "status" | "exitCode" | "printed">,
+  complaints = "",
 ): { readonly code: ResultCode; readonly why: string } | null {
   switch (status) {
     case resultCode.success:
       return exitCode === 0 ? null : { code: resultCode.success, why: describeExit(exitCode) };
     case resultCode.inputMissing:
-      return { code: resultCode.inputMissing, why: describeStaging(printed) };
+      return { code: resultCode.inputMissing, why: describeStaging(printed, complaints) };
     case resultCode.resourceExhaustion:
       return { code: resultCode.resourceExhaustion, why: "it outgrew its allocation" };
     case resultCode.endTime:
@@ -25,8 +29,8 @@ export function describeFailure(
 }
 
 /** A wqx worker says why in place of what the command, which never ran, would have printed. */
-function describeStaging(printed: Uint8Array): string {
-  const words = new TextDecoder().decode(printed.subarray(0, 500)).trim();
+function describeStaging(printed: Uint8Array, complaints: string): string {
+  const words = new TextDecoder().decode(printed.subarray(0, 500)).trim() || complaints;
   return "the worker could not stage its inputs" + (words === "" ? "" : `: ${words}`);
 }
 

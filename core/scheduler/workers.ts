@@ -1,12 +1,23 @@
 /** Workers as a manager knows them, each by what it said on its link. */
 import type { TaskId, WorkerId } from "../ids.ts";
-import type { Measured, ToManager } from "../protocol/messages.ts";
-import { minus, noResources, plus, type Resources } from "../resources.ts";
+import {
+  type Dialect,
+  type Measured,
+  newestDialect,
+  type ToManager,
+} from "../protocol/messages.ts";
+import { fits, minus, noResources, plus, type Resources } from "../resources.ts";
 
 /** An answer that a worker owes us; answers come in the order of the questions. */
 export type Owed =
   | { readonly kind: "results" }
-  | { readonly kind: "output"; readonly task: TaskId; readonly index: number };
+  | {
+    readonly kind: "output";
+    readonly task: TaskId;
+    readonly index: number;
+    /** Something of it came, or the word that it is missing. */
+    answered: boolean;
+  };
 
 export interface WorkerState {
   readonly id: WorkerId;
@@ -14,9 +25,15 @@ export interface WorkerState {
   readonly joinedMs: number;
   /** `null` until it has greeted. */
   greeting: Extract<ToManager, { type: "workqueue" }> | null;
+  dialect: Dialect;
   /** Workers of wqx say so in an info line; `false` for all others. */
   speaksWqx: boolean;
+  readonly features: Set<string>;
+  /** When it will stop; epoch, `null`: not known to stop. */
+  stopsAtMs: number | null;
   total: Resources;
+  /** Boxes by shape of task, as long as `total` stays. */
+  readonly boxes: Map<string, Resources | null>;
   /** The worker has told all it has: the `resource tag` line closes the block. */
   resourcesKnown: boolean;
   /** Sum of the boxes of `running`. */
@@ -32,17 +49,41 @@ export interface WorkerState {
   moreResults: boolean;
   /** Measurements that arrived ahead of their result. */
   readonly measured: Map<number, Measured>;
+  /** What it said of objects that it could not obtain, by cached name. */
+  readonly complaints: Map<string, string>;
   /** Where the bytes that follow go, while they follow. */
   receiving: Receiving | null;
+  /** The transfer under way in each direction, for its deadline. */
+  readonly transfers: { in: Transfer | null; out: Transfer | null };
+  /** Bytes and time of finished transfers, for the rate. */
+  readonly moved: { bytes: number; ms: number };
   /** Last sign of life: a line, or bytes moving in either direction. */
   heardMs: number;
   /** When `check` was sent and not answered yet. */
   checkedMs: number | null;
 }
 
+export interface Transfer {
+  readonly bytes: number;
+  readonly sinceMs: number;
+}
+
 export type Receiving =
   | { readonly kind: "printed"; readonly task: TaskId }
-  | { readonly kind: "output"; readonly task: TaskId; readonly index: number }
+  | {
+    readonly kind: "output";
+    readonly task: TaskId;
+    readonly index: number;
+    /** Path within an output directory, with a slash before it; else empty. */
+    readonly inside: string;
+  }
+  | {
+    readonly kind: "update";
+    readonly task: TaskId;
+    readonly path: string;
+    readonly offset: number;
+  }
+  | { readonly kind: "complaint"; readonly cacheName: string }
   | { readonly kind: "nobody" };
 
 export function newWorker(id: WorkerId, address: string, nowMs: number): WorkerState {
@@ -51,8 +92,12 @@ export function newWorker(id: WorkerId, address: string, nowMs: number): WorkerS
     address,
     joinedMs: nowMs,
     greeting: null,
+    dialect: { ...newestDialect, endTimeInSeconds: false },
     speaksWqx: false,
+    features: new Set(),
+    stopsAtMs: null,
     total: noResources,
+    boxes: new Map(),
     resourcesKnown: false,
     promised: noResources,
     running: new Set(),
@@ -61,7 +106,10 @@ export function newWorker(id: WorkerId, address: string, nowMs: number): WorkerS
     owed: [],
     moreResults: false,
     measured: new Map(),
+    complaints: new Map(),
     receiving: null,
+    transfers: { in: null, out: null },
+    moved: { bytes: 0, ms: 0 },
     heardMs: nowMs,
     checkedMs: null,
   };
@@ -71,19 +119,28 @@ export function isReady(w: WorkerState): boolean {
   return w.greeting !== null && w.resourcesKnown;
 }
 
+/** As it calls itself; its address while it has not. */
+export function hostOf(w: WorkerState): string {
+  return w.greeting?.hostname ?? w.address;
+}
+
 export function freeOn(w: WorkerState): Resources {
   return minus(w.total, w.promised);
 }
 
+/** Throws if the worker has not that much free: a box is given out once. */
 export function promise(w: WorkerState, task: TaskId, box: Resources): void {
+  if (!fits(box, freeOn(w))) throw new Error(`${w.id} would promise more than it has`);
   w.running.add(task);
   w.promised = plus(w.promised, box);
 }
 
-export function settle(w: WorkerState, task: TaskId, box: Resources): void {
-  if (!w.running.delete(task)) return;
+/** Frees the box of a task; `false` if it was free already. */
+export function settle(w: WorkerState, task: TaskId, box: Resources): boolean {
+  if (!w.running.delete(task)) return false;
   // Sums of fractions drift; an idle worker has promised exactly nothing.
   w.promised = w.running.size === 0 ? noResources : minus(w.promised, box);
+  return true;
 }
 
 /** A `resource` line changes one total; unknown names (a foreman's `workers`) are passed over. */

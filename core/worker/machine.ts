@@ -7,79 +7,30 @@
  */
 import { unreachable } from "../errors.ts";
 import {
-  type Measured,
+  fileFlag,
   measuredInfo,
-  protocolVersion,
   resultCode,
   type TaskBlock,
   type ToManager,
   type ToWorker,
 } from "../protocol/messages.ts";
+import type {
+  Afterwards,
+  Exit,
+  WorkerAction,
+  WorkerEvent,
+  WorkerIdentity,
+  WorkerLimits,
+} from "./actions.ts";
 import { fits, minus, noResources, plus, type Resources } from "../resources.ts";
 
-/** Who the worker says it is. Each text is one word. */
-export interface WorkerIdentity {
-  readonly hostname: string;
-  readonly os: string;
-  readonly arch: string;
-  /** Of wqx. */
-  readonly version: string;
-  /** `worker-` and 32 hexadecimal digits. */
-  readonly id: string;
-  readonly resources: Resources;
-  readonly features: readonly string[];
-}
+type Transfer = Extract<
+  ToWorker,
+  { type: "put" | "dir" | "symlink" | "dir_end" | "fetch" | "thirdput" }
+>;
 
-export interface WorkerLimits {
-  /** Without a task for so long, the worker leaves. Work Queue's idle timeout. */
-  readonly idleTimeoutMs: number;
-}
-
-/** How a task's command ended, as the operating system told it. */
-export interface Exit {
-  /** Exit code or signal number. */
-  readonly exitCode: number;
-  readonly wallMs: number;
-  readonly measured: Measured | null;
-}
-
-export type WorkerEvent =
-  | { readonly type: "connected" }
-  | { readonly type: "received"; readonly message: ToWorker }
-  | { readonly type: "staged_in"; readonly taskId: number; readonly trouble: string | null }
-  | { readonly type: "exited"; readonly taskId: number; readonly exit: Exit }
-  /** Outputs are in the cache; `printedBytes` is the size of what the command printed. */
-  | { readonly type: "staged_out"; readonly taskId: number; readonly printedBytes: number }
-  | { readonly type: "tick" };
-
-/** What the worker does once the link is closed. */
-export type Afterwards = "reconnect" | "terminate";
-
-export type WorkerAction =
-  | { readonly type: "send"; readonly message: ToManager }
-  /** The payload of the `put` that was just received goes into the cache. */
-  | { readonly type: "store"; readonly cacheName: string; readonly mode: number }
-  | { readonly type: "unlink"; readonly cacheName: string }
-  /** Make the sandbox and link the inputs into it. Answered by `staged_in`. */
-  | { readonly type: "stage_in"; readonly task: TaskBlock }
-  /** Run the command. Answered by `exited`. */
-  | { readonly type: "start"; readonly task: TaskBlock }
-  /** Move what there is of the outputs into the cache. Answered by `staged_out`. */
-  | { readonly type: "stage_out"; readonly task: TaskBlock }
-  /**
-   * Kill what runs, remove the sandbox and the captured output. No answer, and no answer any more
-   * to what was asked for this task before: its id may be used again.
-   */
-  | { readonly type: "forget"; readonly taskId: number }
-  /** `result` with its payload: what the command printed, or words of ours. */
-  | {
-    readonly type: "send_result";
-    readonly message: Extract<ToManager, { type: "result" }>;
-    readonly body: "captured" | Uint8Array;
-  }
-  /** The answer to `get`: `file` with its bytes or `missing`, then `end`. */
-  | { readonly type: "send_cached"; readonly cacheName: string }
-  | { readonly type: "close"; readonly why: string; readonly then: Afterwards };
+/** Said of an object that could not be obtained; real managers do not read while they write. */
+const complaintMax = 2000;
 
 interface Result {
   readonly status: number;
@@ -91,8 +42,15 @@ interface Result {
 type Phase =
   | { readonly name: "waiting" }
   | { readonly name: "staging in" }
-  | { readonly name: "running" }
-  | { readonly name: "staging out"; readonly exit: Exit }
+  | {
+    readonly name: "running";
+    readonly sinceMs: number;
+    /** Bytes sent and bytes seen of each watched file. */
+    readonly watched: Map<string, { sent: number; seen: number }>;
+    /** The limit that it was killed for. */
+    outlived: number | null;
+  }
+  | { readonly name: "staging out"; readonly status: number; readonly exit: Exit }
   | {
     readonly name: "complete";
     readonly result: Result;
@@ -104,6 +62,11 @@ interface WorkerTask {
   readonly block: TaskBlock;
   readonly box: Resources;
   phase: Phase;
+}
+
+/** Decoded as real workers do, then as it was written, which real managers mean. */
+function namesOf(m: { readonly cacheName: string; readonly written?: string }): string[] {
+  return m.written === undefined ? [m.cacheName] : [m.cacheName, m.written];
 }
 
 interface TaskIn<N extends Phase["name"]> {
@@ -124,6 +87,7 @@ export class WorkerMachine {
   readonly #unreported = new Set<number>();
   #actions: WorkerAction[] = [];
   #inUse: Resources = noResources;
+  #boxesHeld = 0;
   /** `available_results` was sent and its results were not asked for yet. */
   #announced = false;
   #busyMs: number;
@@ -146,8 +110,28 @@ export class WorkerMachine {
       case "received":
         this.#received(event.message, nowMs);
         break;
+      case "moving":
+        this.#busyMs = nowMs;
+        break;
+      case "fetched":
+        this.#fetched(event.cacheName, event.bytes, event.wallMs);
+        break;
+      case "fetch_failed":
+        this.#fetchFailed(event.cacheName, event.why);
+        break;
+      case "delivered":
+        // Managers that understand it read 0 as success.
+        this.#send({ type: "thirdput-complete", value: event.trouble === null ? 0 : 1 });
+        break;
+      case "looked":
+        this.#looked(event.taskId, event.sizes);
+        break;
+      case "leave":
+        this.#send({ type: "info", key: event.key, value: event.value });
+        this.#close(event.why, event.then);
+        break;
       case "staged_in":
-        this.#stagedIn(event.taskId, event.trouble);
+        this.#stagedIn(event.taskId, event.trouble, nowMs);
         break;
       case "exited":
         this.#exited(event.taskId, event.exit);
@@ -156,6 +140,7 @@ export class WorkerMachine {
         this.#stagedOut(event.taskId, event.printedBytes);
         break;
       case "tick":
+        this.#checkRunning(nowMs, event.epochMs);
         break;
       default:
         unreachable(event);
@@ -174,8 +159,8 @@ export class WorkerMachine {
   }
 
   #greet(): void {
-    const { hostname, os, arch, version, id, resources, features } = this.identity;
-    this.#send({ type: "workqueue", protocol: protocolVersion, hostname, os, arch, version });
+    const { hostname, os, arch, version, id, resources, features, protocol } = this.identity;
+    this.#send({ type: "workqueue", protocol, hostname, os, arch, version });
     this.#send({ type: "info", key: "worker-id", value: id });
     this.#send({ type: "info", key: "wqx", value: version });
     for (const name of features) this.#send({ type: "feature", name });
@@ -183,7 +168,10 @@ export class WorkerMachine {
     this.#tellResources(resources);
     this.#tellRunning();
     // 0: no end known. A real manager sends no task to a worker that does not say this.
-    this.#send({ type: "info", key: "worker-end-time", value: "0" });
+    const { stopsAtMs, factory } = this.identity;
+    const stopsAt = String(Math.floor((stopsAtMs ?? 0) / 1000));
+    this.#send({ type: "info", key: "worker-end-time", value: stopsAt });
+    if (factory !== null) this.#send({ type: "info", key: "from-factory", value: factory });
   }
 
   #tellResources(r: Resources): void {
@@ -204,8 +192,16 @@ export class WorkerMachine {
   #received(message: ToWorker, nowMs: number): void {
     switch (message.type) {
       case "put":
+      case "dir":
+      case "symlink":
+      case "dir_end":
+      case "fetch":
+      case "thirdput":
         this.#busyMs = nowMs;
-        this.#act({ type: "store", cacheName: message.cacheName, mode: message.mode });
+        this.#transfer(message);
+        break;
+      case "invalidate-file": // for foremen
+      case "tlq":
         break;
       case "task":
         this.#task(message, nowMs);
@@ -214,13 +210,17 @@ export class WorkerMachine {
         this.#sendResults();
         break;
       case "get":
-        this.#act({ type: "send_cached", cacheName: message.cacheName });
+        this.#act({
+          type: "send_cached",
+          names: namesOf(message),
+          written: message.written ?? message.cacheName,
+        });
         break;
       case "kill":
         this.#kill(message.taskId, nowMs);
         break;
       case "unlink":
-        this.#act({ type: "unlink", cacheName: message.cacheName });
+        this.#act({ type: "unlink", names: namesOf(message) });
         break;
       case "check":
         this.#send({ type: "alive" });
@@ -238,6 +238,42 @@ export class WorkerMachine {
       default:
         unreachable(message);
     }
+  }
+
+  #transfer(message: Transfer): void {
+    switch (message.type) {
+      case "put":
+        this.#act({ type: "store", place: message, mode: message.mode });
+        break;
+      case "dir":
+        this.#act({ type: "make_directory", place: message });
+        break;
+      case "symlink":
+        this.#act({ type: "make_link", place: message, target: message.target });
+        break;
+      case "dir_end":
+        break;
+      case "fetch":
+        this.#act({ type: "expect", source: message });
+        break;
+      case "thirdput":
+        this.#act({ type: "deliver", request: message });
+        break;
+      default:
+        unreachable(message);
+    }
+  }
+
+  #fetched(cacheName: string, bytes: number, wallMs: number): void {
+    if (this.identity.protocol < 11) return;
+    this.#send({ type: "cache-update", cacheName, bytes, wallUs: Math.round(wallMs * 1000) });
+  }
+
+  #fetchFailed(cacheName: string, why: string): void {
+    if (this.identity.protocol < 11) return;
+    const body = new TextEncoder().encode(why.slice(0, complaintMax));
+    this.#send({ type: "cache-invalid", cacheName, length: body.length });
+    this.#act({ type: "send_body", body });
   }
 
   #task(block: TaskBlock, nowMs: number): void {
@@ -259,6 +295,7 @@ export class WorkerMachine {
         this.#forsake(taskId);
       } else if (fits(task.box, minus(this.identity.resources, this.#inUse))) {
         this.#inUse = plus(this.#inUse, task.box);
+        this.#boxesHeld++;
         this.#waiting.delete(taskId);
         task.phase = { name: "staging in" };
         this.#act({ type: "stage_in", task: task.block });
@@ -274,11 +311,13 @@ export class WorkerMachine {
     this.#complete(taskId, withoutRunning(resultCode.forsaken, 0, ""));
   }
 
-  #stagedIn(taskId: number, trouble: string | null): void {
+  #stagedIn(taskId: number, trouble: string | null, nowMs: number): void {
     const task = this.#inPhase(taskId, "staging in")?.task;
     if (task === undefined) return;
     if (trouble === null) {
-      task.phase = { name: "running" };
+      const names = task.block.outputs.filter((file) => file.flags & fileFlag.watch);
+      const watched = new Map(names.map((file) => [file.sandboxName, { sent: 0, seen: 0 }]));
+      task.phase = { name: "running", sinceMs: nowMs, watched, outlived: null };
       this.#act({ type: "start", task: task.block });
       this.#tellRunning();
     } else {
@@ -288,17 +327,20 @@ export class WorkerMachine {
   }
 
   #exited(taskId: number, exit: Exit): void {
-    const task = this.#inPhase(taskId, "running")?.task;
-    if (task === undefined) return;
+    const running = this.#inPhase(taskId, "running");
+    if (running === null) return;
+    const { task, phase: { outlived } } = running;
     this.#free(task);
-    task.phase = { name: "staging out", exit };
+    task.phase = outlived === null
+      ? { name: "staging out", status: resultCode.success, exit }
+      : { name: "staging out", status: outlived, exit: { ...exit, exitCode: 9 } };
     this.#act({ type: "stage_out", task: task.block });
   }
 
   #stagedOut(taskId: number, printedBytes: number): void {
-    const exit = this.#inPhase(taskId, "staging out")?.phase.exit;
-    if (exit === undefined) return;
-    const status = resultCode.success;
+    const phase = this.#inPhase(taskId, "staging out")?.phase;
+    if (phase === undefined) return;
+    const { status, exit } = phase;
     this.#complete(taskId, { status, exit, body: "captured", bodyBytes: printedBytes });
   }
 
@@ -312,7 +354,7 @@ export class WorkerMachine {
    * there is one at a time.
    */
   #announce(): void {
-    if (this.#announced || this.#unreported.size === 0) return;
+    if (this.#announced || (this.#unreported.size === 0 && !this.#hasGrown())) return;
     this.#announced = true;
     this.#send({ type: "available_results" });
   }
@@ -331,8 +373,59 @@ export class WorkerMachine {
       task.phase = { name: "reported" };
     }
     this.#unreported.clear();
+    this.#sendUpdates();
     this.#send({ type: "end" });
     this.#announced = false;
+  }
+
+  /** Limits and watched files of what runs. */
+  #checkRunning(nowMs: number, epochMs: number): void {
+    for (const [taskId, { block, phase }] of this.#tasks) {
+      if (phase.name !== "running") continue;
+      if (phase.watched.size > 0) {
+        this.#act({ type: "look", taskId, names: [...phase.watched.keys()] });
+      }
+      if (phase.outlived !== null) continue;
+      if (block.wallTimeMs !== null && nowMs - phase.sinceMs > block.wallTimeMs) {
+        phase.outlived = resultCode.maxWallTime;
+      } else if (block.endTimeMs !== null && epochMs > block.endTimeMs) {
+        phase.outlived = resultCode.endTime;
+      }
+      if (phase.outlived !== null) this.#act({ type: "kill", taskId });
+    }
+  }
+
+  #looked(taskId: number, sizes: ReadonlyMap<string, number>): void {
+    const watched = this.#inPhase(taskId, "running")?.phase.watched;
+    for (const [name, file] of watched ?? []) {
+      const size = sizes.get(name) ?? 0;
+      if (size < file.seen) watched!.delete(name); // rewritten: what grows there is not the same
+      else file.seen = size;
+    }
+  }
+
+  #hasGrown(): boolean {
+    for (const { phase } of this.#tasks.values()) {
+      if (phase.name !== "running") continue;
+      for (const { sent, seen } of phase.watched.values()) if (seen > sent) return true;
+    }
+    return false;
+  }
+
+  #sendUpdates(): void {
+    for (const [taskId, { phase }] of this.#tasks) {
+      if (phase.name !== "running") continue;
+      for (const [path, file] of phase.watched) {
+        if (file.seen === file.sent) continue;
+        const { sent: offset, seen } = file;
+        file.sent = seen;
+        const length = seen - offset;
+        this.#act({
+          type: "send_update",
+          message: { type: "update", taskId, path, offset, length },
+        });
+      }
+    }
   }
 
   #kill(taskId: number, nowMs: number): void {
@@ -350,8 +443,8 @@ export class WorkerMachine {
   }
 
   #free(task: WorkerTask): void {
-    const left = minus(this.#inUse, task.box);
-    this.#inUse = left.cores < 1e-9 && left.memoryMb < 1e-9 ? noResources : left;
+    // Sums of fractions drift; when nothing holds a box, nothing is in use.
+    this.#inUse = --this.#boxesHeld === 0 ? noResources : minus(this.#inUse, task.box);
   }
 
   #leaveIfIdle(nowMs: number): void {

@@ -61,6 +61,7 @@ async function rate(
       if (++joined === workers) ready.resolve();
     },
     workerLeft() {},
+    hostBlocked() {},
   });
   await using worker = start(manager.port);
   await Promise.race([

@@ -36,6 +36,7 @@ Deno.test("a box has the share that Work Queue gives of a worker", () => {
   for (const [request, [cores, memoryMb, diskMb]] of cases) {
     assert.deepEqual(boxOf(request, worker), { cores, memoryMb, diskMb, gpus: 0 });
   }
+  assert.deepEqual(boxOf({ cores: 1.6 }, resources(5, 500, 1000)), resources(1.6, 166, 333));
   assert.deepEqual(
     boxOf({ cores: 1, memoryMb: 200, diskMb: 100 }, resources(2, 500, 1000)),
     resources(1, 250, 500),

@@ -86,9 +86,15 @@ Deno.test("a task that fits no worker waits, and smaller ones go past it", () =>
 
 Deno.test("a turn dispatches no more than dispatchMax, and the next one goes on", () => {
   const probe = new ManagerProbe({ dispatchMax: 3 });
-  probe.join(resources(10));
+  const worker = probe.join(resources(10));
   for (let i = 0; i < 7; i++) probe.submit({ priority: i % 2 });
-  assert.deepEqual([0, 1, 2, 3].map(() => probe.dispatched().length), [3, 3, 1, 0]);
+  const turns = () => [0, 1, 2, 3].map(() => probe.dispatched().length);
+  assert.deepEqual(turns(), [3, 3, 1, 0]);
+  // Those that were tried before count as well.
+  probe.close(worker);
+  probe.join(resources(10));
+  probe.submit();
+  assert.deepEqual(turns(), [3, 3, 2, 0]);
 });
 
 Deno.test("counts tell what waits, runs and is done", () => {
@@ -370,8 +376,8 @@ Deno.test("canceled tasks leave the queue in order", () => {
   probe.close(worker);
   for (const id of went) if (id > 9) probe.cancel(taskId(id));
   assert.equal(probe.scheduler.counts.waiting, 3);
-  probe.join(resources(1));
-  assert.deepEqual(probe.dispatched(), ["3 on w2"]);
+  probe.join(resources(9));
+  assert.deepEqual(probe.dispatched(), ["3 on w2", "6 on w2", "9 on w2"]);
 });
 
 Deno.test("results of tasks that are unknown, canceled or told before are read and dropped", () => {

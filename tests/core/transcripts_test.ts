@@ -55,9 +55,10 @@ Deno.test("a transcript decodes to the same messages however its bytes are cut",
 Deno.test("a decoded transcript encodes to the same bytes where they are ours", async (t) => {
   for (const { name, text } of transcripts) {
     await t.step(name, () => {
-      for (const { side, bytes } of streamsOf(text)) {
+      for (const stream of streamsOf(text)) {
+        const { side, bytes } = stream;
         const messages = decodeStream(side, [bytes]);
-        const again = encodeStream(side, messages);
+        const again = encodeStream(stream, messages);
         if (messages.at(-1)?.type === "refused") continue;
         if (driven(text).includes(side)) assert.deepEqual(again, bytes);
         else assert.deepEqual(decodeStream(side, [again]), messages);

@@ -337,7 +337,7 @@ Deno.test("what is not YAML, or not an analysis, is said in a sentence", async (
     [
       "two documents",
       `${good}---\n${good}`,
-      'analysis.yaml:3:1: there is a second document after "---": an analysis is one',
+      'analysis.yaml:3:1: there is a second document after "---": a file has one',
     ],
     [
       "an anchor bomb",

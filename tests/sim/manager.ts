@@ -7,12 +7,8 @@ import type { ToManager } from "../../core/protocol/messages.ts";
 import { ToManagerGrammar } from "../../core/protocol/to_manager.ts";
 import { encodeToWorker } from "../../core/protocol/to_worker.ts";
 import { checkScheduler } from "../../core/scheduler/check.ts";
-import type {
-  ManagerAction,
-  ManagerEvent,
-  Place,
-  Scheduler,
-} from "../../core/scheduler/machine.ts";
+import type { ManagerAction, ManagerEvent, Place } from "../../core/scheduler/actions.ts";
+import type { Scheduler } from "../../core/scheduler/machine.ts";
 import type { Task, TaskEnd, TaskInput, TaskSpec } from "../../core/scheduler/tasks.ts";
 import type { Timeline } from "./timeline.ts";
 import type { End, Wire } from "./wire.ts";
@@ -134,6 +130,7 @@ export class SimManager {
     this.options.log(`${this.timeline.nowMs.toFixed(3)} ${brief(action)}`);
     switch (action.type) {
       case "attempt_ended":
+      case "host_blocked":
         return;
       case "returned":
         return this.options.returned(action.task, action.end);
@@ -147,6 +144,9 @@ export class SimManager {
         return line.wire!.send("worker", new TextEncoder().encode("sim\n"));
       case "dispatch":
         return this.#dispatch(line.wire!, action);
+      case "make_directory":
+      case "answer_status":
+        return;
       case "receive":
         line.place = action.into;
         return;
@@ -172,7 +172,8 @@ export class SimManager {
         return;
       }
       const { cacheName } = input;
-      const put = { type: "put", cacheName, length: bytes.length, mode: 0o644 } as const;
+      const length = bytes.length;
+      const put = { type: "put", cacheName, inside: "", length, mode: 0o644 } as const;
       wire.send("worker", encodeToWorker(put));
       wire.send("worker", bytes);
     }
@@ -181,7 +182,8 @@ export class SimManager {
 
   #read({ source }: TaskInput): Uint8Array | null {
     if (this.options.unreadable()) return null;
-    return source.kind === "buffer" ? source.bytes : this.files.get(source.path) ?? null;
+    if (source.kind === "buffer") return source.bytes;
+    return source.kind === "file" ? this.files.get(source.path) ?? null : null;
   }
 }
 

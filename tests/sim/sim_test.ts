@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { ManagerAction, ManagerEvent } from "../../core/scheduler/machine.ts";
+import type { ManagerAction, ManagerEvent } from "../../core/scheduler/actions.ts";
 import { Scheduler } from "../../core/scheduler/machine.ts";
 import { runSeed } from "./world.ts";
 

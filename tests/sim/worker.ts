@@ -5,12 +5,8 @@ import { Decoder } from "../../core/protocol/decoder.ts";
 import type { TaskBlock, ToWorker } from "../../core/protocol/messages.ts";
 import { encodeToManager } from "../../core/protocol/to_manager.ts";
 import { ToWorkerGrammar } from "../../core/protocol/to_worker.ts";
-import {
-  type WorkerAction,
-  type WorkerEvent,
-  type WorkerIdentity,
-  WorkerMachine,
-} from "../../core/worker/machine.ts";
+import type { WorkerAction, WorkerEvent, WorkerIdentity } from "../../core/worker/actions.ts";
+import { WorkerMachine } from "../../core/worker/machine.ts";
 import type { Timeline } from "./timeline.ts";
 import type { End, Wire } from "./wire.ts";
 
@@ -66,7 +62,7 @@ export class SimWorker {
     this.#deliver({ type: "connected" });
     const tick = () => {
       if (!this.#alive) return;
-      this.#deliver({ type: "tick" });
+      this.#deliver({ type: "tick", epochMs: this.timeline.nowMs });
       this.timeline.in(5000, tick);
     };
     this.timeline.in(5000, tick);
@@ -108,10 +104,10 @@ export class SimWorker {
         this.#send(encodeToManager(action.message));
         break;
       case "store":
-        this.#storing = { name: action.cacheName, pieces: [] };
+        this.#storing = { name: action.place.cacheName, pieces: [] };
         break;
       case "unlink":
-        this.#cache.delete(action.cacheName);
+        for (const name of action.names) this.#cache.delete(name);
         break;
       case "stage_in":
         this.#stageIn(action.task);
@@ -136,8 +132,17 @@ export class SimWorker {
         break;
       }
       case "send_cached":
-        this.#sendCached(action.cacheName);
+        this.#sendCached(action.written);
         break;
+      case "kill":
+      case "look":
+      case "make_directory":
+      case "make_link":
+      case "expect":
+      case "deliver":
+      case "send_update":
+      case "send_body":
+        throw new Error(`No simulated task asks for "${action.type}"`);
       case "close":
         this.#wire!.close("worker");
         this.#leave(action.then === "terminate");

@@ -1,6 +1,6 @@
 /** One seed, one world: a manager, its workers, the links between them, and what goes wrong. */
 import { seededRng } from "../../core/env.ts";
-import { defaultLimits } from "../../core/scheduler/limits.ts";
+import { protocolsSpoken } from "../../core/protocol/messages.ts";
 import { Scheduler } from "../../core/scheduler/machine.ts";
 import { AnalysisWorkload } from "./analysis_workload.ts";
 import { drawFaults, type Faults } from "./faults.ts";
@@ -53,8 +53,10 @@ class World {
     const faults = this.#faults = drawFaults(this.#rng);
     const makeWorkload = this.#rng() < 0.5 ? TaskWorkload : AnalysisWorkload;
     this.#workload = new makeWorkload(this.#timeline, this.#rng, faults);
+    const slow: [string, number][] = [["default", 3], ["processing", 2]];
+    const stragglerFactors = new Map(this.#rng() < 0.5 ? slow : []);
     this.#manager = new SimManager(this.#timeline, {
-      scheduler: options.scheduler?.() ?? new Scheduler(defaultLimits),
+      scheduler: options.scheduler?.() ?? new Scheduler({ stragglerFactors }),
       unreadable: () => this.#faulty() && this.#rng() < faults.inputUnreadable,
       returned: (task, end) => this.#workload.returned(this.#manager, task, end),
       log: (line) => this.#log.push(line),
@@ -109,6 +111,9 @@ class World {
         id: `worker-${place.name}`,
         resources: { cores: Math.max(2, cores), memoryMb: 1000, diskMb: 5000, gpus: 0 },
         features: [],
+        protocol: protocolsSpoken[Math.floor(rng() * protocolsSpoken.length)]!,
+        stopsAtMs: null,
+        factory: null,
       },
       slowness: 1 + rng() * (this.#faults.slownessMax - 1),
       execute: (command, sandbox) => this.#workload.execute(command, sandbox),

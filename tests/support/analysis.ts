@@ -1,7 +1,8 @@
 /** Analyses in temporary folders: what is made of them, or what is said against them. */
 import assert from "node:assert/strict";
 import type { AnalysisSpec } from "../../core/analysis/spec.ts";
-import { loadAnalysis, type Overrides } from "../../manager/analysis_file.ts";
+import { loadAnalysis } from "../../manager/analysis_file.ts";
+import type { Overrides } from "../../manager/run_options.ts";
 import { TempFolder } from "./temp.ts";
 
 /** A folder with a processor, some data files, and the analysis. */

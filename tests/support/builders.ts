@@ -3,24 +3,16 @@ import type { Item } from "../../core/analysis/items.ts";
 import type { Ended } from "../../core/analysis/run.ts";
 import type { AnalysisSpec, InputFile } from "../../core/analysis/spec.ts";
 import { type TaskId, taskId, type WorkerId, workerId } from "../../core/ids.ts";
-import type { TaskBlock, ToManager, ToWorker } from "../../core/protocol/messages.ts";
+import type { CachePlace, TaskBlock, ToManager, ToWorker } from "../../core/protocol/messages.ts";
 import type { Resources } from "../../core/resources.ts";
+import type { ManagerAction, ManagerEvent, Stored } from "../../core/scheduler/actions.ts";
 import { checkScheduler } from "../../core/scheduler/check.ts";
 import { defaultLimits, type Limits } from "../../core/scheduler/limits.ts";
-import {
-  type ManagerAction,
-  type ManagerEvent,
-  Scheduler,
-  type Stored,
-} from "../../core/scheduler/machine.ts";
+import { Scheduler } from "../../core/scheduler/machine.ts";
+import type { SchedulerOptions } from "../../core/scheduler/state.ts";
 import type { TaskEnd, TaskInput, TaskOutput, TaskSpec } from "../../core/scheduler/tasks.ts";
-import {
-  type Exit,
-  type WorkerAction,
-  type WorkerEvent,
-  type WorkerIdentity,
-  WorkerMachine,
-} from "../../core/worker/machine.ts";
+import type { Exit, WorkerAction, WorkerEvent, WorkerIdentity } from "../../core/worker/actions.ts";
+import { WorkerMachine } from "../../core/worker/machine.ts";
 
 export function bytesOf(text: string): Uint8Array {
   return new TextEncoder().encode(text);
@@ -73,8 +65,11 @@ export function taskBlock(id: number, options: Partial<TaskBlock> = {}): TaskBlo
     gpus: 0,
     memoryMb: 500,
     diskMb: 1000,
+    endTimeMs: null,
+    wallTimeMs: null,
     env: [],
     inputs: [],
+    directories: [],
     outputs: [],
     ...options,
   };
@@ -100,8 +95,11 @@ export class ManagerProbe {
   /** Asked of each worker and not answered yet: cached names. */
   readonly #gets = new Map<WorkerId, string[]>();
 
-  constructor(limits: Partial<Limits> = {}) {
-    this.scheduler = new Scheduler({ ...defaultLimits, ...limits });
+  constructor(
+    limits: Partial<Limits> = {},
+    options: Partial<Omit<SchedulerOptions, "limits">> = {},
+  ) {
+    this.scheduler = new Scheduler({ limits: { ...defaultLimits, ...limits }, ...options });
   }
 
   handle(event: ManagerEvent): ManagerAction[] {
@@ -147,9 +145,9 @@ export class ManagerProbe {
   }
 
   /** A worker of this size connects and greets; its host is named like its link. */
-  join(size: Resources = resources(4)): WorkerId {
+  join(size: Resources = resources(4), host?: string): WorkerId {
     const worker = this.open();
-    for (const message of greeting(worker, size)) this.receive(worker, message);
+    for (const message of greeting(host ?? worker, size)) this.receive(worker, message);
     return worker;
   }
 
@@ -258,6 +256,12 @@ export function brief(actions: readonly ManagerAction[]): string[] {
         return `${action.worker}: receive ${
           "path" in action.into ? action.into.path : action.into.kind
         }`;
+      case "make_directory":
+        return `${action.worker}: make ${action.path}`;
+      case "answer_status":
+        return `${action.worker}: answer ${action.question.type}`;
+      case "host_blocked":
+        return `block ${action.host}`;
       case "close":
         return `${action.worker}: close`;
       case "attempt_ended":
@@ -298,7 +302,13 @@ export const identity: WorkerIdentity = {
   id: "worker-7b117d8fba266f8cbce1cf140f978cf6",
   resources: resources(4),
   features: [],
+  protocol: 11,
+  stopsAtMs: null,
+  factory: null,
 };
+
+/** When the clocks of tests stand at 0; epoch. */
+export const epochOffsetMs = 1_700_000_000_000;
 
 /** A worker machine with a clock that stands still. */
 export class WorkerProbe {
@@ -344,7 +354,7 @@ export class WorkerProbe {
 
   after(seconds: number): WorkerAction[] {
     this.nowMs += seconds * 1000;
-    return this.handle({ type: "tick" });
+    return this.handle({ type: "tick", epochMs: epochOffsetMs + this.nowMs });
   }
 }
 
@@ -355,9 +365,26 @@ export function briefWork(actions: readonly WorkerAction[]): string[] {
       case "send":
         return briefReport(action.message);
       case "store":
+      case "make_directory":
+      case "make_link":
+        return `${action.type} ${pathOf(action.place)}`;
       case "unlink":
       case "send_cached":
-        return `${action.type} ${action.cacheName}`;
+        return `${action.type} ${action.names.join(" or ")}`;
+      case "expect":
+        return `expect ${action.source.cacheName} from ${action.source.source}`;
+      case "deliver":
+        return `deliver ${action.request.cacheName} to ${action.request.target}`;
+      case "look":
+        return `look ${action.taskId}: ${action.names.join(", ")}`;
+      case "kill":
+        return `kill ${action.taskId}`;
+      case "send_body":
+        return `body ${textOf(action.body)}`;
+      case "send_update": {
+        const { taskId, path, offset, length } = action.message;
+        return `update ${taskId} ${path} ${offset} ${length}`;
+      }
       case "stage_in":
       case "start":
       case "stage_out":
@@ -374,6 +401,11 @@ export function briefWork(actions: readonly WorkerAction[]): string[] {
   });
 }
 
+/** Where it lies under the cache. */
+export function pathOf({ cacheName, inside }: CachePlace): string {
+  return inside === "" ? cacheName : `${cacheName}/${inside}`;
+}
+
 function briefReport(message: ToManager): string {
   switch (message.type) {
     case "info":
@@ -384,6 +416,12 @@ function briefReport(message: ToManager): string {
       return `resource tag ${message.tag}`;
     case "feature":
       return `feature ${message.name}`;
+    case "cache-update":
+      return `cache-update ${message.cacheName} ${message.bytes} ${message.wallUs}`;
+    case "cache-invalid":
+      return `cache-invalid ${message.cacheName} ${message.length}`;
+    case "thirdput-complete":
+      return `thirdput-complete ${message.value}`;
     default:
       return message.type;
   }

@@ -8,12 +8,19 @@
  *
  * Payloads and words are written as in JSON strings, without the quotes. `! drive` says which ends
  * are the real machines; the other end's lines are given. What the machines do, {@link play} adds.
+ * A digit names the link where a manager has several: `! connect 2`, `W2 …`, `M2 …`.
  */
 import assert from "node:assert/strict";
 import { concat } from "../../core/bytes.ts";
 import { PeerProtocolError } from "../../core/errors.ts";
 import { Decoder, type Grammar } from "../../core/protocol/decoder.ts";
-import type { Payload, ToManager, ToWorker } from "../../core/protocol/messages.ts";
+import {
+  type Dialect,
+  newestDialect,
+  type Payload,
+  type ToManager,
+  type ToWorker,
+} from "../../core/protocol/messages.ts";
 import { encodeToManager, ToManagerGrammar } from "../../core/protocol/to_manager.ts";
 import { encodeToWorker, ToWorkerGrammar } from "../../core/protocol/to_worker.ts";
 import { bytesOf, textOf } from "./builders.ts";
@@ -25,11 +32,14 @@ export type Side = "M" | "W";
 export interface Stream {
   readonly side: Side;
   readonly bytes: Uint8Array;
+  /** Of the link, by what the worker said. */
+  readonly dialect: Dialect;
 }
 
 interface Entry {
   readonly kind: "comment" | "stimulus" | "line" | "payload" | "deed";
   readonly side: Side | null;
+  readonly link: number;
   /** What follows the mark. */
   readonly text: string;
   readonly whole: string;
@@ -38,15 +48,15 @@ interface Entry {
 function parse(transcript: string): Entry[] {
   return transcript.replace(/\n$/, "").split("\n").map((whole) => {
     if (whole === "" || whole.startsWith("#")) {
-      return { kind: "comment", side: null, text: whole, whole };
+      return { kind: "comment", side: null, link: 0, text: whole, whole };
     }
-    const match = /^([MW]?)([!?=]?)(?: (.*))?$/.exec(whole);
+    const match = /^([MW]?)(\d?)([!?=]?)(?: (.*))?$/.exec(whole);
     assert.ok(match !== null && whole !== " ", `Not a line of a transcript: ${whole}`);
     const side = match[1] === "" ? null : match[1] as Side;
     const kind = ({ "!": "stimulus", "?": "deed", "=": "payload", "": "line" } as const)[
-      match[2] as "!" | "?" | "=" | ""
+      match[3] as "!" | "?" | "=" | ""
     ];
-    return { kind, side, text: match[3] ?? "", whole };
+    return { kind, side, link: Number(match[2] || 1), text: match[4] ?? "", whole };
   });
 }
 
@@ -67,14 +77,30 @@ export function driven(transcript: string): readonly string[] {
 /** What went over each link, by side. */
 export function streamsOf(transcript: string): Stream[] {
   const links: Record<Side, Uint8Array[]>[] = [];
-  for (const { kind, side, text } of parse(transcript)) {
-    if (kind === "stimulus" && text.startsWith("connect")) links.push({ M: [], W: [] });
+  const open = new Map<number, Record<Side, Uint8Array[]>>();
+  for (const { kind, side, link, text } of parse(transcript)) {
+    if (kind === "stimulus" && text.startsWith("connect")) {
+      const pieces = { M: [], W: [] };
+      links.push(pieces);
+      open.set(linkOf(text), pieces);
+    }
     if (side === null || (kind !== "line" && kind !== "payload")) continue;
-    links.at(-1)![side].push(bytesOf(unescape(text) + (kind === "line" ? "\n" : "")));
+    open.get(link)![side].push(bytesOf(unescape(text) + (kind === "line" ? "\n" : "")));
   }
-  return links.flatMap((link) =>
-    (["M", "W"] as const).map((side) => ({ side, bytes: concat(link[side]) }))
-  );
+  return links.flatMap((pieces) => {
+    const dialect = dialectOf(textOf(concat(pieces.W)));
+    return (["M", "W"] as const).map((side) => ({ side, bytes: concat(pieces[side]), dialect }));
+  });
+}
+
+function dialectOf(said: string): Dialect {
+  const protocol = Number(/^workqueue (\d+)/.exec(said)?.[1] ?? newestDialect.protocol);
+  return { protocol, endTimeInSeconds: said.includes("info worker-end-time") };
+}
+
+/** Of `connect 2` and the like; without a number the first. */
+function linkOf(stimulus: string): number {
+  return Number(/^\S+ (\d)$/.exec(stimulus)?.[1] ?? 1);
 }
 
 /** The transcript that the machines make of what is given in this one. */
@@ -86,8 +112,14 @@ export function play(transcript: string): string {
     if (!player.isGiven(entry)) continue;
     const group = [entry];
     // A line and the payload that follows it arrive together.
-    while (entry.kind === "line" && entries[i + 1]?.whole.startsWith(`${entry.side}= `)) {
-      group.push(entries[++i]!);
+    for (
+      let next = entries[i + 1];
+      entry.kind === "line" && next?.kind === "payload" && next.side === entry.side &&
+      next.link === entry.link;
+      next = entries[i + 1]
+    ) {
+      group.push(next);
+      i++;
     }
     player.give(group);
   }
@@ -98,7 +130,7 @@ class Player {
   readonly #written: string[] = [];
   readonly #manager: ManagerEnd | null;
   #worker: WorkerEnd | null = null;
-  #linked = false;
+  readonly #linked = new Set<number>();
   /** Bytes to the worker that are under way while the link is held. */
   #held: Uint8Array[] | null = null;
   #nowMs = 0;
@@ -114,17 +146,18 @@ class Player {
 
   give(group: readonly Entry[]): void {
     for (const { whole } of group) this.#written.push(whole);
-    const [{ kind, side, text }] = group as [Entry];
+    const [{ kind, side, link, text }] = group as [Entry];
     if (kind === "line" || kind === "payload") {
       const to = side === "M" ? this.#worker : this.#manager;
-      assert.ok(this.#linked && to !== null, `Nobody is there to read: ${text}`);
+      assert.ok(this.#linked.has(link) && to !== null, `Nobody is there to read: ${text}`);
       to.receive(
         concat(group.map((e) => bytesOf(unescape(e.text) + (e.kind === "line" ? "\n" : "")))),
         this.#nowMs,
+        link,
       );
     } else if (kind === "stimulus") {
       const [, word = "", args = ""] = /^(\S+) ?(.*)$/.exec(text)!;
-      if (side === null) this.#world(word, args);
+      if (side === null) this.#world(word, args, linkOf(text));
       else this.#end(side).happens(word, JSON.parse(`[${args}]`), this.#nowMs);
     }
     this.#settle();
@@ -140,18 +173,18 @@ class Player {
     return end;
   }
 
-  #world(word: string, args: string): void {
+  #world(word: string, args: string, link: number): void {
     switch (word) {
       case "drive":
         break;
       case "connect":
-        this.#linked = true;
-        this.#manager?.open(this.#nowMs);
+        this.#linked.add(link);
+        this.#manager?.open(link, this.#nowMs);
         if (this.ends.includes("W")) this.#worker = new WorkerEnd(JSON.parse(args || "{}"));
         this.#worker?.connect(this.#nowMs);
         break;
       case "cut":
-        this.#unlink("the link was cut");
+        this.#unlink(link, "the link was cut");
         break;
       case "hold":
         this.#held = [];
@@ -187,38 +220,39 @@ class Player {
 
   #carry(steps: readonly Step[], to: End | null, from: Side): void {
     for (const step of steps) {
-      if (!this.#linked) return;
-      if (step.kind === "closes") this.#unlink("the worker closed the link");
-      else if (step.kind === "sends" && from === "M" && this.#held !== null) {
-        this.#held.push(step.bytes);
-      } else if (step.kind === "sends") to?.receive(step.bytes, this.#nowMs);
+      const { link } = step;
+      if (step.kind === "does" || !this.#linked.has(link)) continue;
+      if (step.kind === "closes") this.#unlink(link, "the worker closed the link");
+      else if (from === "M" && this.#held !== null) this.#held.push(step.bytes);
+      else to?.receive(step.bytes, this.#nowMs, link);
     }
   }
 
-  #unlink(why: string): void {
-    this.#linked = false;
+  #unlink(link: number, why: string): void {
+    this.#linked.delete(link);
     this.#worker = null;
-    this.#manager?.closed(why, this.#nowMs);
+    this.#manager?.closed(link, why, this.#nowMs);
   }
 
   #write(side: Side, steps: readonly Step[]): void {
     for (const step of steps) {
-      if (step.kind === "sends") this.#written.push(...rendered(side, step.bytes));
-      else this.#written.push(`${side}? ${step.text}`);
+      const mark = step.link > 1 ? `${side}${step.link}` : side;
+      if (step.kind === "sends") this.#written.push(...rendered(mark, step.bytes));
+      else this.#written.push(`${mark}? ${step.text}`);
     }
   }
 }
 
 /** Whole messages as lines of a transcript; finds payloads by the lengths in the lines. */
-function rendered(side: Side, bytes: Uint8Array): string[] {
+function rendered(mark: string, bytes: Uint8Array): string[] {
   const lines: string[] = [];
   for (let at = 0; at < bytes.length;) {
     const end = bytes.indexOf(0x0a, at);
     const line = textOf(bytes.subarray(at, end));
-    lines.push(`${side} ${escape(line)}`);
+    lines.push(`${mark} ${escape(line)}`);
     at = end + 1;
     const length = payloadLength(line);
-    if (length > 0) lines.push(`${side}= ${escape(textOf(bytes.subarray(at, at + length)))}`);
+    if (length > 0) lines.push(`${mark}= ${escape(textOf(bytes.subarray(at, at + length)))}`);
     at += length;
   }
   return lines;
@@ -232,10 +266,14 @@ function payloadLength(line: string): number {
     case "env":
       return Number(words[1]) + 1; // and a line end, which is not counted
     case "put":
+    case "symlink":
+    case "url":
+    case "cache-invalid":
       return Number(words[2]);
     case "result":
       return Number(words[3]);
     case "file":
+    case "update":
       return Number(words.at(-1));
     default:
       return 0;
@@ -303,13 +341,13 @@ export function decodeStream(
 
 /** The bytes of all that was not refused. */
 export function encodeStream(
-  side: Side,
+  { side, dialect }: Pick<Stream, "side" | "dialect">,
   messages: readonly Decoded<ToWorker | ToManager>[],
 ): Uint8Array {
   return concat(messages.map((m) => {
     if (m.type === "payload") return m.bytes;
     if (m.type === "refused") return new Uint8Array(0);
-    return side === "M" ? encodeToWorker(m as ToWorker) : encodeToManager(m as ToManager);
+    return side === "M" ? encodeToWorker(m as ToWorker, dialect) : encodeToManager(m as ToManager);
   }));
 }
 

@@ -1,0 +1,65 @@
+/**
+ * Inputs as tasks name them in the caches of workers. Names consist of plain characters only, which
+ * every rule of the wire leaves as they are, and follow Work Queue's pattern KIND-OWNER-HASH-NAME.
+ */
+import { createHash } from "node:crypto";
+import type { TaskInput } from "./scheduler/tasks.ts";
+
+/** Owner of inputs that stay in the cache for all tasks; the others belong to one task. */
+export const shared = "0";
+
+/** Of the last component of a path, kept for people who look into a cache; characters. */
+const baseNameMax = 60;
+
+export interface InputOptions {
+  readonly sandboxName: string;
+  /** {@link shared}, or a word that no other task has. */
+  readonly owner: string;
+}
+
+export const baseName = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
+
+/**
+ * A file is known by its path, as Work Queue does it: nobody may change it during the run, unless
+ * `version` changes with it.
+ */
+export function fileInput(
+  path: string,
+  options: InputOptions & { readonly kind?: "file" | "directory"; readonly version?: string },
+): TaskInput {
+  const { kind = "file", version = "", owner } = options;
+  return inputOf({ kind, path }, fileCacheName(path, owner, version), options);
+}
+
+/** Also for outputs, by the local path that receives them. */
+export function fileCacheName(path: string, owner: string, version = ""): string {
+  const hashed = version === "" ? path : `${path}\n${version}`;
+  return `file-${owner}-${md5(hashed)}-${plain(baseName(path))}`;
+}
+
+/** A buffer is known by what is in it. */
+export function bufferInput(bytes: Uint8Array, options: InputOptions): TaskInput {
+  const cacheName = `buffer-${options.owner}-${md5(bytes)}-${plain(baseName(options.sandboxName))}`;
+  return inputOf({ kind: "buffer", bytes, mode: 0o644 }, cacheName, options);
+}
+
+export function urlInput(url: string, options: InputOptions): TaskInput {
+  return inputOf({ kind: "url", url }, `url-${options.owner}-${md5(url)}`, options);
+}
+
+/** Nothing is sent; the name is that of an object which no cache holds. */
+export function emptyDirectoryInput(options: InputOptions): TaskInput {
+  const cacheName = `dir-${options.owner}-${md5(options.sandboxName)}`;
+  return inputOf({ kind: "empty directory" }, cacheName, options);
+}
+
+function inputOf(
+  source: TaskInput["source"],
+  cacheName: string,
+  { sandboxName, owner }: InputOptions,
+): TaskInput {
+  return { source, cacheName, sandboxName, cache: owner === shared };
+}
+
+const md5 = (data: string | Uint8Array) => createHash("md5").update(data).digest("hex");
+const plain = (name: string) => name.replaceAll(/[^A-Za-z0-9._-]/g, "_").slice(-baseNameMax);

@@ -1,0 +1,176 @@
+/** The life of a task: dispatched, ended, tried again, returned. */
+import type { TaskId, WorkerId } from "../ids.ts";
+import { resultCode } from "../protocol/messages.ts";
+import { blockOf, inputsFor, whyUnsendable } from "./block.ts";
+import type { Placement } from "./place.ts";
+import type { SchedulerState } from "./state.ts";
+import {
+  type Attempt,
+  type Copy,
+  type Report,
+  type Task,
+  type TaskEnd,
+  type TaskSpec,
+  verdict,
+} from "./tasks.ts";
+import { hostOf, promise, settle, type WorkerState } from "./workers.ts";
+
+export function submit(state: SchedulerState, id: TaskId, spec: TaskSpec): void {
+  const task: Task = { id, spec, phase: { name: "waiting" }, attempts: [] };
+  state.tasks.set(id, task);
+  const why = whyUnsendable(id, spec);
+  if (why === null) state.waiting.push(task);
+  else finish(state, task, { kind: "failure", code: resultCode.inputMissing, why });
+}
+
+export function cancel(state: SchedulerState, id: TaskId, nowMs: number): void {
+  const task = state.tasks.get(id);
+  if (task === undefined || task.phase.name === "done") return;
+  if (task.phase.name === "waiting") state.waiting.remove(task);
+  endCopies(state, task, copiesOf(task), nowMs);
+  finish(state, task, { kind: "canceled" });
+}
+
+/** Gives the task, or a second copy of it, to the worker. */
+export function dispatch(
+  state: SchedulerState,
+  task: Task,
+  { worker, box }: Placement,
+  nowMs: number,
+): void {
+  if (task.phase.name === "waiting") state.waiting.remove(task);
+  const inputs = inputsFor(task.spec, worker.speaksWqx)
+    .filter((input) => !worker.cached.has(input.cacheName));
+  for (const input of inputs) if (input.cache) state.noteCached(worker, input.cacheName);
+  promise(worker, task.id, box);
+  state.noteRoom(worker);
+  const copy: Copy = { worker: worker.id, box, sinceMs: nowMs };
+  state.enter(task, { name: "running", copies: [...copiesOf(task), copy] });
+  const block = blockOf(task.id, task.spec, box, worker.speaksWqx);
+  state.act({ type: "dispatch", worker: worker.id, id: task.id, inputs, block });
+}
+
+/** Where the task is: its copies, or the one whose outputs are under way. */
+export function copiesOf(task: Task): readonly Copy[] {
+  switch (task.phase.name) {
+    case "running":
+      return task.phase.copies;
+    case "retrieving":
+      return [task.phase.copy];
+    case "waiting":
+    case "done":
+      return [];
+  }
+}
+
+/**
+ * A copy is over for its worker: the box is free and the worker is told to forget the task.
+ * Answers still owed for it will be read and dropped.
+ */
+export function endCopy(
+  state: SchedulerState,
+  task: Task,
+  copy: Copy,
+  worker: WorkerState,
+  ending: Attempt["ending"],
+  report: Report | null,
+  nowMs: number,
+): Attempt {
+  if (settle(worker, task.id, copy.box)) state.noteRoom(worker);
+  worker.retrieving.delete(task.id);
+  const attempt: Attempt = {
+    worker: worker.id,
+    host: hostOf(worker),
+    startedMs: copy.sinceMs,
+    endedMs: nowMs,
+    box: copy.box,
+    ending,
+    exitCode: report?.exitCode ?? null,
+    wallMs: report?.wallMs ?? 0,
+    measured: report?.measured ?? null,
+    printed: report?.printed ?? new Uint8Array(0),
+  };
+  task.attempts.push(attempt);
+  if (state.workers.has(worker.id)) {
+    state.send(worker, { type: "kill", taskId: task.id });
+    for (const file of [...task.spec.inputs, ...task.spec.outputs]) {
+      const made = "source" in file && file.source.kind === "empty directory";
+      if (!file.cache && !made) {
+        state.send(worker, { type: "unlink", cacheName: file.cacheName });
+      } else if (file.cache && "path" in file && ending.kind === "success") {
+        state.noteCached(worker, file.cacheName);
+      }
+    }
+  }
+  return attempt;
+}
+
+/** A copy that did not succeed: another one may still run, or it is tried once more, or that was it. */
+export function failed(
+  state: SchedulerState,
+  task: Task,
+  copy: Copy,
+  attempt: Attempt,
+  nowMs: number,
+): void {
+  if (attempt.ending.kind === "failure") state.failedAttempts++;
+  const end = verdict(task, attempt, state.options.limits);
+  state.act({ type: "attempt_ended", id: task.id, attempt, again: end === null });
+  const others = copiesOf(task).filter((other) => other !== copy);
+  if (end !== null) {
+    endCopies(state, task, others, nowMs);
+    finish(state, task, end);
+  } else if (others.length > 0) {
+    state.enter(task, { name: "running", copies: others });
+  } else {
+    state.enter(task, { name: "waiting" });
+    state.waiting.push(task);
+  }
+}
+
+/** These need not go on: another one has won, or none is wanted any more. */
+export function endCopies(
+  state: SchedulerState,
+  task: Task,
+  copies: readonly Copy[],
+  nowMs: number,
+): void {
+  for (const copy of copies) {
+    const worker = state.workers.get(copy.worker)!;
+    endCopy(state, task, copy, worker, { kind: "canceled" }, null, nowMs);
+  }
+}
+
+/** The one moment at which a task is returned. */
+export function finish(state: SchedulerState, task: Task, end: TaskEnd): void {
+  state.enter(task, { name: "done", end });
+  state.done++;
+  state.tasks.delete(task.id);
+  state.act({ type: "returned", task, end });
+}
+
+/** Ends the link of a worker that cannot be served any longer. */
+export function close(
+  state: SchedulerState,
+  worker: WorkerState,
+  why: string,
+  nowMs: number,
+): void {
+  state.act({ type: "close", worker: worker.id, why });
+  loseWorker(state, worker.id, why, nowMs);
+}
+
+/** The worker is gone: its tasks are tried elsewhere. */
+export function loseWorker(state: SchedulerState, id: WorkerId, why: string, nowMs: number): void {
+  const worker = state.workers.get(id);
+  if (worker === undefined) return;
+  state.workers.delete(id);
+  state.noteRoom(worker);
+  for (const name of [...worker.cached]) state.noteUncached(worker, name);
+  for (const held of [...worker.running, ...worker.retrieving]) {
+    const task = state.tasks.get(held)!;
+    const copy = copiesOf(task).find((one) => one.worker === id)!;
+    const attempt = endCopy(state, task, copy, worker, { kind: "lost", why }, null, nowMs);
+    failed(state, task, copy, attempt, nowMs);
+  }
+}

@@ -1,0 +1,408 @@
+/**
+ * What the messages of workers bring about. Workers answer in the order in which they were asked,
+ * so each answer belongs to the first thing that its worker owes.
+ */
+import { PeerProtocolError, unreachable } from "../errors.ts";
+import { type TaskId, taskId } from "../ids.ts";
+import {
+  parseMeasured,
+  protocolsSpoken,
+  resultCode,
+  type ToManager,
+} from "../protocol/messages.ts";
+import { checkSandboxName } from "../protocol/names.ts";
+import type { Place, Stored } from "./actions.ts";
+import { close, copiesOf, endCopies, endCopy, failed, finish } from "./attempts.ts";
+import { noteFailure, noteSuccess } from "./health.ts";
+import type { SchedulerState } from "./state.ts";
+import type { Copy, Report, Task } from "./tasks.ts";
+import { type Owed, type Receiving, settle, withResource, type WorkerState } from "./workers.ts";
+import { describeFailure } from "./words.ts";
+
+/** Kept of what a worker says about objects that it could not obtain; characters. */
+const complaintMax = 500;
+
+/** One message; a peer that breaks the protocol loses its link, nobody else notices. */
+export function received(
+  state: SchedulerState,
+  worker: WorkerState,
+  message: ToManager,
+  nowMs: number,
+): void {
+  try {
+    if (worker.greeting === null) greeted(state, worker, message);
+    else react(state, worker, message, nowMs);
+  } catch (error) {
+    if (!(error instanceof PeerProtocolError)) throw error;
+    close(state, worker, error.message, nowMs);
+  }
+}
+
+function greeted(state: SchedulerState, worker: WorkerState, message: ToManager): void {
+  switch (message.type) {
+    case "workqueue": {
+      const { protocol, hostname, os } = message;
+      if (!protocolsSpoken.some((spoken) => spoken === protocol)) {
+        const spoken = protocolsSpoken.toReversed().join(", ");
+        throw new PeerProtocolError(
+          `${hostname} speaks protocol ${protocol}, not one of ${spoken}`,
+        );
+      }
+      if (os === "foreman") {
+        throw new PeerProtocolError(`${hostname} is a foreman; connect its workers directly`);
+      }
+      worker.greeting = message;
+      worker.dialect = { ...worker.dialect, protocol };
+      return;
+    }
+    case "status":
+    case "http":
+      state.act({ type: "answer_status", worker: worker.id, question: message });
+      return;
+    case "auth":
+      throw new PeerProtocolError("it wants to authenticate, and this manager has no password");
+    default:
+      throw new PeerProtocolError(`Got "${message.type}" before the greeting`);
+  }
+}
+
+function react(
+  state: SchedulerState,
+  worker: WorkerState,
+  message: ToManager,
+  nowMs: number,
+): void {
+  switch (message.type) {
+    case "resource":
+      worker.total = withResource(worker.total, message.name, message.total);
+      worker.boxes.clear();
+      break;
+    case "resource tag":
+      worker.resourcesKnown = message.tag >= 0;
+      state.noteRoom(worker);
+      break;
+    case "info":
+      info(worker, message.key, message.value);
+      break;
+    case "feature":
+      worker.features.add(message.name);
+      break;
+    case "alive":
+    case "tlq":
+    case "thirdput-complete":
+    case "cache-update":
+      break;
+    case "cache-invalid":
+      // It would go on trying the same source: unlinked, the next task sends it anew.
+      state.noteUncached(worker, message.cacheName);
+      state.send(worker, { type: "unlink", cacheName: message.cacheName });
+      receive(state, worker, { kind: "complaint", cacheName: message.cacheName }, message, nowMs);
+      break;
+    case "name":
+      state.act({ type: "answer_name", worker: worker.id });
+      break;
+    case "available_results":
+      if (worker.owed.some((owed) => owed.kind === "results")) worker.moreResults = true;
+      else askForResults(state, worker);
+      break;
+    case "result":
+      result(state, worker, message, nowMs);
+      break;
+    case "update":
+      update(state, worker, message, nowMs);
+      break;
+    case "file": {
+      const { owed: { task, index }, inside } = owedOutput(state, worker, message.path);
+      receive(state, worker, { kind: "output", task, index, inside }, message, nowMs);
+      break;
+    }
+    case "dir": {
+      const { owed: { task, index }, inside } = owedOutput(state, worker, message.path);
+      const place = placeFor(state, { kind: "output", task, index, inside });
+      if (place.kind === "file") {
+        state.act({ type: "make_directory", worker: worker.id, path: place.path });
+      }
+      break;
+    }
+    case "missing":
+      missing(state, worker, message.path);
+      break;
+    case "end":
+      end(state, worker, nowMs);
+      break;
+    case "workqueue":
+    case "status":
+    case "http":
+    case "auth":
+      throw new PeerProtocolError(`Got "${message.type}" after the greeting`);
+    default:
+      unreachable(message);
+  }
+}
+
+function info(worker: WorkerState, key: string, value: string): void {
+  switch (key) {
+    case "wqx":
+      worker.speaksWqx = true;
+      break;
+    case "worker-end-time": {
+      const seconds = Number(value);
+      worker.stopsAtMs = seconds > 0 ? seconds * 1000 : null;
+      worker.dialect = { ...worker.dialect, endTimeInSeconds: true };
+      break;
+    }
+    case "wqx-measured": {
+      const parsed = parseMeasured(value);
+      if (parsed !== null && worker.running.has(taskId(parsed.taskId))) {
+        worker.measured.set(parsed.taskId, parsed.measured);
+      }
+    }
+  }
+}
+
+function askForResults(state: SchedulerState, worker: WorkerState): void {
+  worker.moreResults = false;
+  worker.owed.push({ kind: "results" });
+  state.send(worker, { type: "send_results" });
+}
+
+function result(
+  state: SchedulerState,
+  worker: WorkerState,
+  message: Extract<ToManager, { type: "result" }>,
+  nowMs: number,
+): void {
+  if (worker.owed[0]?.kind !== "results") throw new PeerProtocolError("A result nobody asked for");
+  const id = taskId(message.taskId);
+  const running = runningCopy(state, worker, id);
+  if (running === null) {
+    receive(state, worker, { kind: "nobody" }, message, nowMs);
+    return;
+  }
+  const { task, copy } = running;
+  const measured = worker.measured.get(id) ?? null;
+  worker.measured.delete(id);
+  if (message.status === resultCode.forsaken) {
+    receive(state, worker, { kind: "nobody" }, message, nowMs);
+    const why = "the worker has less room than it said";
+    const attempt = endCopy(state, task, copy, worker, { kind: "lost", why }, null, nowMs);
+    failed(state, task, copy, attempt, nowMs);
+    return;
+  }
+  const succeeded = message.status === 0 && message.exitCode === 0;
+  const report: Report = {
+    status: message.status,
+    exitCode: message.exitCode,
+    // A worker's clock may run as it likes: it cannot have run for longer than we waited.
+    wallMs: Math.min(message.wallUs / 1000, nowMs - copy.sinceMs),
+    measured,
+    printed: new Uint8Array(0),
+    owed: 1,
+    trouble: null,
+  };
+  if (!succeeded && copiesOf(task).length > 1) {
+    // The other copy may still make it; this one is not worth its outputs.
+    receive(state, worker, { kind: "nobody" }, message, nowMs);
+    const ending = { kind: "failure", ...describeFailure(report)! } as const;
+    const attempt = endCopy(state, task, copy, worker, ending, report, nowMs);
+    failed(state, task, copy, attempt, nowMs);
+    return;
+  }
+  endCopies(state, task, copiesOf(task).filter((other) => other !== copy), nowMs);
+  settle(worker, id, copy.box);
+  state.noteRoom(worker);
+  worker.retrieving.add(id);
+  state.enter(task, { name: "retrieving", copy, report });
+  receive(state, worker, { kind: "printed", task: id }, message, nowMs);
+  task.spec.outputs.forEach((output, index) => {
+    if (output.when !== "always" && (output.when === "success") !== succeeded) return;
+    report.owed++;
+    worker.owed.push({ kind: "output", task: id, index, answered: false });
+    state.send(worker, { type: "get", cacheName: output.cacheName });
+  });
+}
+
+function runningCopy(
+  state: SchedulerState,
+  worker: WorkerState,
+  id: TaskId,
+): { task: Task; copy: Copy } | null {
+  const task = worker.running.has(id) ? state.tasks.get(id) : undefined;
+  const copy = task?.phase.name === "running"
+    ? task.phase.copies.find((one) => one.worker === worker.id)
+    : undefined;
+  return task !== undefined && copy !== undefined ? { task, copy } : null;
+}
+
+function update(
+  state: SchedulerState,
+  worker: WorkerState,
+  message: Extract<ToManager, { type: "update" }>,
+  nowMs: number,
+): void {
+  if (worker.owed[0]?.kind !== "results") throw new PeerProtocolError("An update nobody asked for");
+  const id = taskId(message.taskId);
+  const task = worker.running.has(id) ? state.tasks.get(id) : undefined;
+  const output = task?.spec.outputs.find((one) => one.sandboxName === message.path && one.watch);
+  const receiving: Receiving = output === undefined
+    ? { kind: "nobody" }
+    : { kind: "update", task: id, path: output.path, offset: message.offset };
+  receive(state, worker, receiving, message, nowMs);
+}
+
+function missing(state: SchedulerState, worker: WorkerState, path: string): void {
+  const { owed, inside } = owedOutput(state, worker, path);
+  const retrieving = retrievingOn(state, worker, owed.task);
+  if (retrieving === null || inside !== "") return; // a dangling link within a directory
+  const { sandboxName, when } = retrieving.task.spec.outputs[owed.index]!;
+  if (when !== "success") return;
+  const why = `it did not write its output ${sandboxName}`;
+  retrieving.report.trouble ??= { code: resultCode.outputMissing, why };
+}
+
+/** The output that is asked for first; an answer about any other would be taken for it. */
+function owedOutput(
+  state: SchedulerState,
+  worker: WorkerState,
+  path: string,
+): { owed: Extract<Owed, { kind: "output" }>; inside: string } {
+  const owed = worker.owed[0];
+  if (owed?.kind !== "output") throw new PeerProtocolError(`"${path}" came without a "get"`);
+  owed.answered = true;
+  const task = state.tasks.get(owed.task); // gone if it was canceled meanwhile
+  const asked = task?.spec.outputs[owed.index]?.cacheName ?? path;
+  if (path === asked) return { owed, inside: "" };
+  if (!path.startsWith(`${asked}/`)) {
+    throw new PeerProtocolError(`Asked for "${asked}" and got "${path}"`);
+  }
+  const inside = path.slice(asked.length);
+  checkSandboxName(inside.slice(1));
+  return { owed, inside };
+}
+
+function end(state: SchedulerState, worker: WorkerState, nowMs: number): void {
+  const owed = worker.owed.shift();
+  if (owed === undefined) throw new PeerProtocolError('An "end" of nothing');
+  if (owed.kind === "output" && !owed.answered) {
+    throw new PeerProtocolError('An "end" in place of an output');
+  }
+  if (owed.kind === "output") arrived(state, worker, owed.task, nowMs);
+  else if (worker.moreResults) askForResults(state, worker);
+}
+
+/** The payload of the last message is complete, or could not be kept. */
+export function stored(
+  state: SchedulerState,
+  worker: WorkerState,
+  what: Stored,
+  nowMs: number,
+): void {
+  const { receiving } = worker;
+  worker.receiving = null;
+  const transfer = worker.transfers.in;
+  worker.transfers.in = null;
+  if (transfer !== null) {
+    worker.moved.bytes += transfer.bytes;
+    worker.moved.ms += nowMs - transfer.sinceMs;
+  }
+  if (receiving === null) return;
+  switch (receiving.kind) {
+    case "nobody":
+    case "update":
+      return;
+    case "complaint":
+      if (what.kind === "printed") {
+        const words = new TextDecoder().decode(what.bytes).trim().slice(0, complaintMax);
+        worker.complaints.set(receiving.cacheName, words);
+      }
+      return;
+  }
+  const retrieving = retrievingOn(state, worker, receiving.task);
+  if (retrieving === null) return;
+  const { report, task } = retrieving;
+  if (what.kind === "printed") report.printed = what.bytes;
+  if (what.kind === "failed") {
+    const which = receiving.kind === "printed"
+      ? "its captured output"
+      : `its output ${task.spec.outputs[receiving.index]!.sandboxName}${receiving.inside}`;
+    const why = `the manager could not store ${which}: ${what.why}`;
+    report.trouble ??= { code: resultCode.outputTransferError, why };
+  }
+  if (receiving.kind === "printed") arrived(state, worker, task.id, nowMs);
+}
+
+/** A directory of the output that is arriving could not be made. */
+export function directoryFailed(state: SchedulerState, worker: WorkerState, why: string): void {
+  const owed = worker.owed[0];
+  const retrieving = owed?.kind === "output" ? retrievingOn(state, worker, owed.task) : null;
+  if (retrieving === null) return;
+  retrieving.report.trouble ??= {
+    code: resultCode.outputTransferError,
+    why: `the manager could not make a directory for its outputs: ${why}`,
+  };
+}
+
+/** One of the answers for a task in retrieval is complete; the last one ends the attempt. */
+function arrived(state: SchedulerState, worker: WorkerState, id: TaskId, nowMs: number): void {
+  const retrieving = retrievingOn(state, worker, id);
+  if (retrieving === null || --retrieving.report.owed > 0) return;
+  const { task, copy, report } = retrieving;
+  const failure = describeFailure(report, complaintsAbout(task, worker)) ?? report.trouble;
+  if (failure === null) {
+    const attempt = endCopy(state, task, copy, worker, { kind: "success" }, report, nowMs);
+    noteSuccess(state, task, attempt);
+    state.act({ type: "attempt_ended", id, attempt, again: false });
+    finish(state, task, { kind: "success" });
+  } else {
+    const ending = { kind: "failure", ...failure } as const;
+    const attempt = endCopy(state, task, copy, worker, ending, report, nowMs);
+    noteFailure(state, attempt, nowMs);
+    failed(state, task, copy, attempt, nowMs);
+  }
+}
+
+function complaintsAbout(task: Task, worker: WorkerState): string {
+  return task.spec.inputs.flatMap(({ cacheName, sandboxName }) => {
+    const words = worker.complaints.get(cacheName);
+    return words === undefined ? [] : [`${sandboxName}: ${words}`];
+  }).join("; ");
+}
+
+/** The task, if this worker still owes us something for this very attempt of it. */
+function retrievingOn(
+  state: SchedulerState,
+  worker: WorkerState,
+  id: TaskId,
+): { task: Task; copy: Copy; report: Report } | null {
+  const task = worker.retrieving.has(id) ? state.tasks.get(id) : undefined;
+  return task?.phase.name === "retrieving" ? { task, ...task.phase } : null;
+}
+
+function receive(
+  state: SchedulerState,
+  worker: WorkerState,
+  receiving: Receiving,
+  { length }: { readonly length: number },
+  nowMs: number,
+): void {
+  worker.receiving = receiving;
+  worker.transfers.in = { bytes: length, sinceMs: nowMs };
+  state.act({ type: "receive", worker: worker.id, into: placeFor(state, receiving) });
+}
+
+function placeFor(state: SchedulerState, receiving: Receiving): Place {
+  switch (receiving.kind) {
+    case "nobody":
+    case "printed":
+      return { kind: receiving.kind };
+    case "complaint":
+      return { kind: "printed" };
+    case "update":
+      return { kind: "update", path: receiving.path, offset: receiving.offset };
+    case "output": {
+      const task = state.tasks.get(receiving.task); // gone if it was canceled meanwhile
+      if (task === undefined) return { kind: "nobody" };
+      return { kind: "file", path: task.spec.outputs[receiving.index]!.path + receiving.inside };
+    }
+  }
+}

@@ -1,0 +1,121 @@
+/** What the parts of the scheduler share: its tasks, its workers, and what is to be done. */
+import type { TaskId, WorkerId } from "../ids.ts";
+import type { ToWorker } from "../protocol/messages.ts";
+import type { ManagerAction } from "./actions.ts";
+import type { Limits } from "./limits.ts";
+import { WaitingTasks } from "./queue.ts";
+import { nextPhases, type Phase, type Task } from "./tasks.ts";
+import { freeOn, isReady, type WorkerState } from "./workers.ts";
+
+/** How the tasks of a category fare. */
+export interface CategoryState {
+  successes: number;
+  /** Sum over the successes. */
+  wallMs: number;
+}
+
+/** How attempts on a host fare. */
+export interface HostState {
+  failuresInARow: number;
+  /** No tasks before this moment. */
+  blockedUntilMs: number;
+}
+
+export interface SchedulerOptions {
+  readonly limits: Limits;
+  /** Epoch minus the clock that `handle` is given; ms. */
+  readonly epochOffsetMs: number;
+  /**
+   * By category: a task that runs for so many times the average of its category is given to a
+   * second worker as well.
+   */
+  readonly stragglerFactors: ReadonlyMap<string, number>;
+}
+
+export class SchedulerState {
+  readonly tasks = new Map<TaskId, Task>();
+  readonly workers = new Map<WorkerId, WorkerState>();
+  readonly waiting = new WaitingTasks();
+  /** Ready and not fully promised; the one that got a task last stands last. */
+  readonly roomy = new Set<WorkerState>();
+  /** Those of `roomy` that got more room since lanes were last looked at. */
+  readonly freed = new Set<WorkerState>();
+  /** Workers that hold a cached object, by cached name. */
+  readonly holders = new Map<string, Set<WorkerState>>();
+  readonly categories = new Map<string, CategoryState>();
+  readonly hosts = new Map<string, HostState>();
+  done = 0;
+  failedAttempts = 0;
+  #actions: ManagerAction[] = [];
+
+  constructor(readonly options: SchedulerOptions) {}
+
+  act(action: ManagerAction): void {
+    this.#actions.push(action);
+  }
+
+  send(worker: WorkerState, message: ToWorker): void {
+    this.act({ type: "send", worker: worker.id, message });
+  }
+
+  /** What is to be done since the last time. */
+  take(): ManagerAction[] {
+    const actions = this.#actions;
+    this.#actions = [];
+    return actions;
+  }
+
+  /** The only way in which a task changes its phase. */
+  enter(task: Task, phase: Phase): void {
+    if (!nextPhases[task.phase.name].includes(phase.name)) {
+      const story = task.attempts.map((a) => a.ending.kind).join(", ") || "no attempt yet";
+      throw new Error(`Task ${task.id} cannot go ${task.phase.name} → ${phase.name} (${story})`);
+    }
+    task.phase = phase;
+  }
+
+  /** Called after anything that changes how much room a worker has. */
+  noteRoom(worker: WorkerState): void {
+    // A worker without free cores may still have room for tasks that need gpus only.
+    const free = freeOn(worker);
+    this.roomy.delete(worker);
+    if (this.workers.has(worker.id) && isReady(worker) && (free.cores > 0 || free.gpus > 0)) {
+      this.roomy.add(worker);
+      this.freed.add(worker);
+    } else {
+      this.freed.delete(worker);
+    }
+  }
+
+  /** The worker has the object, or will have it by the time a later task is there. */
+  noteCached(worker: WorkerState, cacheName: string): void {
+    worker.cached.add(cacheName);
+    const holders = this.holders.get(cacheName);
+    if (holders === undefined) this.holders.set(cacheName, new Set([worker]));
+    else holders.add(worker);
+  }
+
+  noteUncached(worker: WorkerState, cacheName: string): void {
+    worker.cached.delete(cacheName);
+    const holders = this.holders.get(cacheName);
+    if (holders?.delete(worker) && holders.size === 0) this.holders.delete(cacheName);
+  }
+
+  isBlocked(host: string, nowMs: number): boolean {
+    return (this.hosts.get(host)?.blockedUntilMs ?? -Infinity) > nowMs;
+  }
+
+  category(name: string): CategoryState {
+    let state = this.categories.get(name);
+    if (state === undefined) this.categories.set(name, state = { successes: 0, wallMs: 0 });
+    return state;
+  }
+
+  host(name: string): HostState {
+    let state = this.hosts.get(name);
+    if (state === undefined) {
+      this.hosts.set(name, state = { failuresInARow: 0, blockedUntilMs: -Infinity });
+    }
+    return state;
+  }
+}

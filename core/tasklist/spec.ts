@@ -1,0 +1,85 @@
+/** A task list after its file and the command line were read: what is to be run, and how. */
+import type { LocalWorkers, ResourceRequest } from "../analysis/spec.ts";
+import type { TaskOutput } from "../scheduler/tasks.ts";
+
+/** Where an input comes from; paths are absolute. */
+export type ListedSource =
+  /** `any`: a file or a directory, as it is found. */
+  | { readonly kind: "path"; readonly path: string; readonly as: "file" | "directory" | "any" }
+  | { readonly kind: "buffer"; readonly bytes: Uint8Array }
+  | { readonly kind: "url"; readonly url: string }
+  | { readonly kind: "empty directory" };
+
+export interface ListedInput {
+  readonly source: ListedSource;
+  readonly sandboxName: string;
+  readonly cache: boolean;
+}
+
+export interface ListedOutput {
+  /** Absolute. */
+  readonly path: string;
+  readonly sandboxName: string;
+  readonly when: TaskOutput["when"];
+  readonly cache: boolean;
+  readonly watch: boolean;
+}
+
+export interface Dependency {
+  readonly id: number;
+  /** As the list names it: a name, or the id. */
+  readonly named: string | number;
+}
+
+/** One task as it was listed. */
+export interface ListedTask {
+  /** Its place in the list, from 1; refused entries count too. */
+  readonly id: number;
+  readonly name: string | null;
+  readonly tag: string | null;
+  readonly command: string;
+  /** Tasks that must have succeeded before. */
+  readonly after: readonly Dependency[];
+  readonly inputs: readonly ListedInput[];
+  readonly outputs: readonly ListedOutput[];
+  /** `NAME=value` each. */
+  readonly env: readonly string[];
+  readonly request: ResourceRequest;
+  readonly category: string;
+  readonly priority: number;
+  readonly retriesMax: number;
+  readonly features: readonly string[];
+  readonly wallTimeMs: number | null;
+  /** Epoch. */
+  readonly endTimeMs: number | null;
+}
+
+/** An entry of a list that is no task, and why. */
+export interface RefusedEntry {
+  readonly id: number;
+  /** Where it can be made out, so that the tasks that depend on it can be told. */
+  readonly name: string | null;
+  readonly why: string;
+}
+
+export type ListEntry =
+  | { readonly kind: "task"; readonly task: ListedTask }
+  | { readonly kind: "refused"; readonly entry: RefusedEntry };
+
+/** What is said of a list as a whole. */
+export interface ListSpec {
+  readonly name: string;
+  /** `null`: wait for workers from elsewhere. */
+  readonly workers: LocalWorkers | null;
+  /** Listen on the first free port of the range; 0 to 0 lets the system choose. */
+  readonly port: { readonly low: number; readonly high: number };
+  /** Absolute path of the run folder. */
+  readonly output: string;
+  /** By category: a task slower than so many times the average gets a second copy. */
+  readonly stragglerFactors: ReadonlyMap<string, number>;
+}
+
+/** As people are told of it: `task "fit" (12)`, `task 12`. */
+export function describeTask({ id, name }: Pick<ListedTask, "id" | "name">): string {
+  return name === null ? `task ${id}` : `task "${name}" (${id})`;
+}

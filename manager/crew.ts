@@ -1,0 +1,139 @@
+/** What every kind of run has: a manager that listens, its local workers, and those who watch. */
+import type { LocalWorkers as Wanted } from "../core/analysis/spec.ts";
+import type { TaskId } from "../core/ids.ts";
+import type { Attempt, Task, TaskEnd } from "../core/scheduler/tasks.ts";
+import type { WorkerState } from "../core/scheduler/workers.ts";
+import { LocalWorkers } from "./local_workers.ts";
+import { Manager, type ManagerOptions } from "./server.ts";
+
+/** How often the view is told of the state. */
+const viewEveryMs = 100;
+
+/** Who watches a run; `P` is the state that it is told of. */
+export interface RunView<P> {
+  update(progress: P): void;
+  note(line: string): void;
+  finish(progress: P): void;
+}
+
+/** What the command line gives to a run of any kind. */
+export interface RunOptions<P> {
+  readonly view: RunView<P>;
+  /** Command line that starts this same wqx. */
+  readonly wqx: readonly string[];
+  readonly version: string;
+  /** Address to listen on; all interfaces by default. */
+  readonly hostname?: string;
+  /** The first Ctrl-C. */
+  readonly stop: AbortSignal;
+  /** The second. */
+  readonly abort: AbortSignal;
+}
+
+/** What a run does when something happens. */
+export interface RunHooks<P> {
+  attemptEnded(id: TaskId, attempt: Attempt, again: boolean): void;
+  returned(task: Task, end: TaskEnd): void;
+  stop(): void;
+  abort(): void;
+  progress(): P;
+  /** Workers that leave then are no news. */
+  over(): boolean;
+}
+
+export interface WorkerSeen {
+  readonly id: string;
+  readonly host: string;
+}
+
+export interface CrewOptions extends Omit<ManagerOptions, "hostname"> {
+  /** `null`: wait for workers from elsewhere. */
+  readonly workers: Wanted | null;
+}
+
+export class Crew<P> implements AsyncDisposable {
+  readonly manager: Manager;
+  readonly #local: LocalWorkers | null;
+  readonly #seen = new Map<string, string>();
+
+  private constructor(
+    { workers, ...options }: CrewOptions,
+    private readonly run: RunOptions<P>,
+    private readonly hooks: RunHooks<P>,
+  ) {
+    const { view, hostname } = run;
+    this.manager = Manager.listen({ ...options, ...(hostname !== undefined && { hostname }) }, {
+      attemptEnded: (id, attempt, again) => hooks.attemptEnded(id, attempt, again),
+      returned: (task, end) => hooks.returned(task, end),
+      workerJoined: (worker) => this.#joined(worker),
+      workerLeft: (worker, why) => this.#left(worker, why),
+      hostBlocked: (host, why) => view.note(`Host ${host} gets no tasks for a while: ${why}`),
+    });
+    const { port } = this.manager;
+    const count = workers?.count ?? 0;
+    view.note(
+      workers === null
+        ? `Listening on port ${port}. Start a worker: wqx worker HOST ${port}`
+        : `Listening on port ${port}, with ${count} local ${count === 1 ? "worker" : "workers"}`,
+    );
+    const note = (line: string) => view.note(line);
+    this.#local = workers === null
+      ? null
+      : new LocalWorkers({ wanted: workers, port, wqx: run.wqx, note });
+  }
+
+  /** Throws a RunError if no port can be listened on. */
+  static start<P>(options: CrewOptions, run: RunOptions<P>, hooks: RunHooks<P>): Crew<P> {
+    return new Crew(options, run, hooks);
+  }
+
+  /** In the order in which they came. */
+  get workersSeen(): WorkerSeen[] {
+    return [...this.#seen].map(([id, host]) => ({ id, host }));
+  }
+
+  /** Cores of all workers that are here. */
+  get cores(): number {
+    let cores = 0;
+    for (const worker of this.manager.workers) cores += worker.total.cores;
+    return cores;
+  }
+
+  /**
+   * Waits for the end of the run, showing its state and passing interrupts on. Rejects when the
+   * run does, or with a RunError when local workers cannot live.
+   */
+  async until(finished: Promise<void>): Promise<void> {
+    const { view, stop, abort } = this.run;
+    const stopped = () => this.hooks.stop();
+    const aborted = () => this.hooks.abort();
+    stop.addEventListener("abort", stopped);
+    abort.addEventListener("abort", aborted);
+    // Interrupted before there was anybody to be told.
+    if (stop.aborted) stopped();
+    if (abort.aborted) aborted();
+    const showing = setInterval(() => view.update(this.hooks.progress()), viewEveryMs);
+    try {
+      await Promise.race([finished, ...(this.#local === null ? [] : [this.#local.failed])]);
+    } finally {
+      clearInterval(showing);
+      stop.removeEventListener("abort", stopped);
+      abort.removeEventListener("abort", aborted);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#local?.[Symbol.asyncDispose]();
+    await this.manager[Symbol.asyncDispose]();
+  }
+
+  #joined({ id, greeting, address, total }: WorkerState): void {
+    this.#seen.set(id, greeting?.hostname ?? address);
+    this.run.view.note(`Worker ${id} joined from ${address} with ${total.cores} cores`);
+  }
+
+  #left({ id, greeting, address }: WorkerState, why: string): void {
+    const who = greeting === null ? `The connection from ${address}` : `Worker ${id}`;
+    if (!this.hooks.over()) this.run.view.note(`${who} was lost: ${why}`);
+  }
+}

@@ -1,0 +1,115 @@
+/** Sending the inputs of a task, each in the form that its worker understands. */
+import { messageOf } from "../core/errors.ts";
+import type { CachePlace, Dialect, ToWorker } from "../core/protocol/messages.ts";
+import { encodeToWorker } from "../core/protocol/to_worker.ts";
+import type { TaskInput } from "../core/scheduler/tasks.ts";
+import { copyOut } from "../io/files.ts";
+import type { Write } from "../io/outbox.ts";
+
+/** An input that cannot be read; nothing was promised to the worker that was not kept. */
+export class Unreadable extends Error {}
+
+/** For the execute bit: a fetched file may be a program. */
+const fetchedMode = 0o755;
+
+/**
+ * `begin` is told the size of each body before it is sent. Throws `Unreadable` if the input cannot
+ * be read, anything else if it broke off after the promise.
+ */
+export async function sendInput(
+  { source, cacheName }: TaskInput,
+  dialect: Dialect,
+  write: Write,
+  begin: (bytes: number) => void,
+): Promise<void> {
+  const say = async (message: ToWorker) => {
+    await write(encodeToWorker(message, dialect));
+    if (message.type === "put") begin(message.length);
+  };
+  const place = { cacheName, inside: "" };
+  switch (source.kind) {
+    case "buffer": {
+      const { bytes, mode } = source;
+      await say({ type: "put", ...place, length: bytes.length, mode });
+      if (bytes.length > 0) await write(bytes);
+      return;
+    }
+    case "file":
+      return await sendFile(source.path, place, say, write);
+    case "directory":
+      return await sendTree(source.path, cacheName, say, write);
+    case "url":
+      return await say({
+        type: "fetch",
+        from: "url",
+        source: source.url,
+        cacheName,
+        mode: fetchedMode,
+      });
+    case "empty directory":
+      return; // made by the task block itself
+  }
+}
+
+type Say = (message: ToWorker) => Promise<void>;
+
+async function sendFile(path: string, place: CachePlace, say: Say, write: Write): Promise<void> {
+  using file = await readable(path, () => Deno.open(path));
+  const info = await readable(path, () => file.stat());
+  if (!info.isFile) throw new Unreadable(`cannot send its input ${path}: it is not a file`);
+  const mode = (info.mode ?? 0o644) & 0o777;
+  await say({ type: "put", ...place, length: info.size, mode });
+  await copyOut(file, info.size, write);
+}
+
+/**
+ * A directory with all that is in it; links within it stay links, devices and sockets are left
+ * out. A file that cannot be read in the middle closes what is open and takes the tree back.
+ */
+async function sendTree(path: string, cacheName: string, say: Say, write: Write): Promise<void> {
+  const info = await readable(path, () => Deno.stat(path));
+  if (!info.isDirectory) throw new Unreadable(`cannot send its input ${path}: it is no directory`);
+  // A worker refuses a directory of a name that it has, perhaps from an attempt before.
+  await say({ type: "unlink", cacheName });
+  const open: CachePlace[] = [];
+  const send = async (from: string, inside: string): Promise<void> => {
+    const place = { cacheName, inside };
+    await say({ type: "dir", ...place });
+    open.push(place);
+    for (const entry of await sorted(from)) {
+      const source = `${from}/${entry.name}`;
+      const within = inside === "" ? entry.name : `${inside}/${entry.name}`;
+      if (entry.isSymlink) {
+        const target = await readable(source, () => Deno.readLink(source));
+        await say({ type: "symlink", cacheName, inside: within, target });
+      } else if (entry.isDirectory) {
+        await send(source, within);
+      } else if (entry.isFile) {
+        await sendFile(source, { cacheName, inside: within }, say, write);
+      }
+    }
+    open.pop();
+    await say({ type: "dir_end", ...place });
+  };
+  try {
+    await send(path, "");
+  } catch (error) {
+    if (!(error instanceof Unreadable)) throw error;
+    for (const place of open.reverse()) await say({ type: "dir_end", ...place });
+    await say({ type: "unlink", cacheName });
+    throw error;
+  }
+}
+
+async function sorted(folder: string): Promise<Deno.DirEntry[]> {
+  const entries = await readable(folder, () => Array.fromAsync(Deno.readDir(folder)));
+  return entries.sort((a, b) => a.name < b.name ? -1 : 1);
+}
+
+async function readable<T>(path: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    throw new Unreadable(`cannot read its input ${path}: ${messageOf(error)}`);
+  }
+}

@@ -1,0 +1,455 @@
+import assert from "node:assert/strict";
+import { listedManagers } from "../../worker/find_manager.ts";
+import { runWorker } from "../../worker/run.ts";
+import { deadPort, type ScriptedLink, ScriptedManager } from "../support/scripted_manager.ts";
+import { TestBed, type Wqx } from "../support/wqx.ts";
+
+const quick = ["--min-backoff", "20ms", "--max-backoff", "50ms", "--disk", "100"];
+
+function serving(bed: TestBed, manager: ScriptedManager, ...options: string[]): Wqx {
+  return bed.start(["worker", "127.0.0.1", String(manager.port), ...quick, ...options]);
+}
+
+/** The values of an `info` line or the like: what follows the words. */
+function after(lines: readonly string[], words: string): string[] {
+  return lines.filter((line) => line.startsWith(`${words} `)).map((line) =>
+    line.slice(words.length + 1)
+  );
+}
+
+Deno.test("a worker finds out which protocol its manager speaks, at once, and remembers it", async () => {
+  await using bed = await TestBed.create();
+  using manager = new ScriptedManager();
+  // A pause would take ten seconds, and the manager would not be found within one.
+  await using worker = bed.start(
+    ["worker", manager.address, "--min-backoff", "10s", "--connect-timeout", "5s"],
+  );
+  const first = await manager.acceptOnly(10);
+  assert.deepEqual(first.refused, [11, 9]);
+  await worker.says(/closed the connection at the greeting: trying protocol 9/);
+  await first.link.greeting();
+  worker.signal("SIGTERM");
+  assert.equal(await worker.ended, 0, worker.stderr);
+
+  await using again = serving(bed, manager);
+  const second = await manager.acceptOnly(9);
+  assert.deepEqual(second.refused, [11]);
+  await second.link.send("release\n");
+  await second.link.closed();
+  const third = await manager.accept();
+  assert.equal(await third.protocol(), 9, "the answer is remembered");
+  third.close();
+  // Closed without a byte once more: another protocol may be spoken there now.
+  assert.deepEqual((await manager.acceptOnly(11)).refused, []);
+  again.signal("SIGTERM");
+  await again.ended;
+  await bed.clean();
+});
+
+Deno.test("--protocol N offers no other, and a worker that is refused for good says what to check", async () => {
+  await using bed = await TestBed.create();
+  using manager = new ScriptedManager();
+  await using worker = serving(bed, manager, "--protocol", "10", "--connect-timeout", "300ms");
+  const offered: number[] = [];
+  const refusing = manager.acceptAll(async (link) => {
+    offered.push(await link.protocol());
+    link.close();
+  });
+  assert.equal(await worker.ended, 1);
+  assert.match(
+    worker.stderr,
+    /^Cannot connect to a manager at 127\.0\.0\.1:\d+ \(tried for \d s\): .*: it closes the connection at the greeting; does it speak another protocol than 10, expect TLS \(--ssl\), or no password\?$/m,
+  );
+  assert.ok(offered.length > 1 && offered.every((n) => n === 10), `${offered}`);
+  manager.close();
+  await refusing;
+  await bed.clean();
+});
+
+Deno.test("several managers on the command line are tried in turn", async () => {
+  await using bed = await TestBed.create();
+  using manager = new ScriptedManager();
+  const list = `127.0.0.1:${deadPort()}; 127.0.0.1:${deadPort()} ;${manager.address}`;
+  await using worker = bed.start(["worker", list, "--single-shot"]);
+  const link = await manager.accept();
+  await link.greeting();
+  await link.send("exit\n");
+  assert.equal(await worker.ended, 0, worker.stderr);
+  await bed.clean();
+});
+
+Deno.test("an idle worker goes from one manager to the next and ends when none has work", async () => {
+  await using bed = await TestBed.create();
+  using one = new ScriptedManager();
+  using two = new ScriptedManager();
+  await using worker = bed.start(
+    ["worker", `${one.address};${two.address}`, "--idle-timeout", "100ms", ...quick],
+  );
+  for (const manager of [one, two]) {
+    const link = await manager.accept();
+    await link.greeting();
+    await link.send("check\n");
+    await link.says(/^info idle-disconnecting /);
+    await link.closed();
+  }
+  assert.equal(await worker.ended, 0, worker.stderr);
+  assert.match(worker.stderr, /Left .*: no task came for/);
+  await bed.clean();
+});
+
+Deno.test("a worker that a signal ends tells its manager, and ends with 0", async () => {
+  const signals: [Deno.Signal, number][] = [
+    ["SIGTERM", 15],
+    ["SIGINT", 2],
+    ["SIGQUIT", 3],
+    ["SIGUSR1", 10],
+    ["SIGUSR2", 12],
+  ];
+  await using bed = await TestBed.create();
+  for (const [signal, number] of signals) {
+    using manager = new ScriptedManager();
+    await using worker = serving(bed, manager);
+    const link = await manager.accept();
+    await link.greeting();
+    worker.signal(signal);
+    const [, told] = await link.says(/^info vacating (\d+)$/);
+    assert.equal(Number(told), number);
+    assert.equal(await worker.ended, 0, worker.stderr);
+  }
+  await bed.clean();
+});
+
+Deno.test("--wall-time is announced, and ends the worker in order", async () => {
+  await using bed = await TestBed.create();
+  using manager = new ScriptedManager();
+  const startedS = Date.now() / 1000;
+  await using worker = serving(bed, manager, "--wall-time", "2s");
+  const link = await manager.accept();
+  const [endTime] = after(await link.greeting(), "info worker-end-time");
+  const inS = Number(endTime) - startedS;
+  assert.ok(inS >= 1 && inS < 60, `${endTime} is in ${inS} s`);
+  await link.says(/^info wall_time_exhausted 2$/);
+  assert.equal(await worker.ended, 0, worker.stderr);
+  await bed.clean();
+});
+
+Deno.test("the greeting says what options and environment declare, options first", async () => {
+  await using bed = await TestBed.create();
+  using manager = new ScriptedManager();
+  const options = ["-A", "vax", "-O", "VMS", "--feature", "two words", "--feature=odd%"];
+  const declared = ["--cores=2.000", "--from-factory", "my factory", "--gpus", "-1"];
+  await using worker = bed.start(
+    ["worker", manager.address, ...quick, ...options, ...declared],
+    { env: { CORES: "7", MEMORY: "512", DISK: "", GPUS: "3" } },
+  );
+  const link = await manager.accept();
+  const lines = await link.greeting();
+  await link.says(/^info from-factory my factory$/);
+  assert.match(lines[0]!, /^workqueue 11 \S+ VMS vax \d+\.\d+\.\d+$/);
+  assert.deepEqual(after(lines, "feature"), ["two%20words", "odd%25"]);
+  assert.deepEqual(after(lines, "resource cores"), ["2 2 2"]);
+  assert.deepEqual(after(lines, "resource memory"), ["512 512 512"]);
+  assert.deepEqual(after(lines, "resource disk"), ["100 100 100"]);
+  worker.signal("SIGTERM");
+  await worker.ended;
+  await bed.clean();
+});
+
+/** Runs one task and returns what it printed. */
+async function runTask(link: ScriptedLink, command: string): Promise<string> {
+  await link.send(`task 1\ncmd ${command.length}\n${command}cores 1\nend\n`);
+  await link.says(/^available_results$/);
+  await link.send("send_results -1\n");
+  const [, status] = await link.says(/^result (\d+) /);
+  assert.equal(status, "0");
+  const at = link.lines.findIndex((line) => line.startsWith("result "));
+  await link.says(/^end$/);
+  return link.lines.slice(at + 1, link.lines.lastIndexOf("end")).join("\n");
+}
+
+Deno.test("tasks run by the wrapper, without the variables that are options of the worker", async () => {
+  await using bed = await TestBed.create();
+  using manager = new ScriptedManager();
+  await using worker = bed.start(
+    ["worker", manager.address, ...quick, "--task-wrapper", "MEMORY=$MEMORY,; WRAPPED=yes; {}"],
+    { env: { MEMORY: "512", GPUS: "0" } },
+  );
+  const link = await manager.accept();
+  await link.greeting();
+  const printed = await runTask(link, "echo $WRAPPED $CORES $MEMORY ${GPUS-unset}");
+  assert.match(printed, /^yes 1 , unset$/m);
+  worker.signal("SIGTERM");
+  await worker.ended;
+  await bed.clean();
+});
+
+Deno.test("--single-shot ends the worker with its first link, whatever the protocol", async () => {
+  await using bed = await TestBed.create();
+  using manager = new ScriptedManager();
+  await using worker = serving(bed, manager, "--single-shot");
+  const { link, refused } = await manager.acceptOnly(9);
+  assert.deepEqual(refused, [11]);
+  await link.greeting();
+  await link.send("check\n");
+  await link.says(/^info tasks_running 0$/);
+  link.close();
+  assert.equal(await worker.ended, 0, worker.stderr);
+  await bed.clean();
+});
+
+Deno.test("a worker without a password gives up on a manager that wants one, and says so", async () => {
+  await using bed = await TestBed.create();
+  using manager = new ScriptedManager();
+  await using worker = serving(bed, manager, "--connect-timeout", "200ms");
+  const accepting = manager.acceptAll((link) => link.send("auth password sha1\n"));
+  assert.equal(await worker.ended, 1, worker.stderr);
+  assert.match(worker.stderr, /Cannot connect .*requires a password: give it with --password FILE/);
+  manager.close();
+  await accepting;
+  await bed.clean();
+});
+
+/** A catalog that answers as cctools' does: bare line ends, closed after the body. */
+class FakeCatalog implements Disposable {
+  readonly paths: string[] = [];
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+
+  constructor(private readonly answer: () => string) {
+    this.#serve().catch(() => {});
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.#listener.addr.port}`;
+  }
+
+  [Symbol.dispose](): void {
+    this.#listener.close();
+  }
+
+  async #serve(): Promise<void> {
+    for await (const conn of this.#listener) {
+      const buffer = new Uint8Array(4096);
+      const read = await conn.read(buffer) ?? 0;
+      const request = new TextDecoder().decode(buffer.subarray(0, read));
+      this.paths.push(request.split(" ")[1] ?? "");
+      const head = "HTTP/1.1 200 OK\nServer: catalog_server\nConnection: close\n" +
+        "Content-type: text/plain; charset=utf-8\n\n";
+      await conn.write(new TextEncoder().encode(head + this.answer()));
+      conn.close();
+    }
+  }
+}
+
+function recordOf(project: string, port: number, changed: object = {}): object {
+  return { type: "wq_master", project, name: "localhost", address: "127.0.0.1", port, ...changed };
+}
+
+Deno.test("-M finds managers in the first catalog that answers, and begins with their protocol", async () => {
+  await using bed = await TestBed.create();
+  using manager = new ScriptedManager();
+  using other = new ScriptedManager();
+  const records = [
+    recordOf("banana", other.port),
+    recordOf("ana-7", manager.port, { protocol: 9 }),
+    { ...recordOf("ana-8", other.port), type: "wq_factory" },
+  ];
+  using catalog = new FakeCatalog(() => JSON.stringify(records));
+  const catalogs = `127.0.0.1:${deadPort()},${catalog.address}`;
+  await using worker = bed.start(["worker", "-M", "ana-[0-9]", "-C", catalogs, ...quick]);
+  const link = await manager.accept();
+  assert.equal(await link.protocol(), 9);
+  await link.greeting();
+  await worker.says(/Connected to "ana-7" at localhost:\d+/);
+  assert.deepEqual(catalog.paths, ["/query.json"]);
+  await link.send("exit\n");
+  assert.equal(await worker.ended, 0, worker.stderr);
+  await bed.clean();
+});
+
+Deno.test("-M tries every address of a manager, and looks again until there is one", async () => {
+  await using bed = await TestBed.create();
+  using manager = new ScriptedManager();
+  let asked = 0;
+  using catalog = new FakeCatalog(() => {
+    // Nobody listens on these other addresses of this machine.
+    const network_interfaces = [{ address: "127.0.0.3" }, { address: "127.0.0.2" }];
+    const found = recordOf("ana", manager.port, { network_interfaces });
+    return asked++ === 0 ? "[\n\n]\n" : JSON.stringify([found]);
+  });
+  await using worker = bed.start(
+    ["worker", "-N", "ana", ...quick],
+    { env: { CATALOG_HOST: catalog.address } },
+  );
+  const link = await manager.accept();
+  await link.greeting();
+  assert.equal(asked, 2);
+  worker.signal("SIGTERM");
+  assert.equal(await worker.ended, 0, worker.stderr);
+  await bed.clean();
+});
+
+Deno.test("-M with no catalog in reach honours the connect timeout, and SIGTERM", async () => {
+  await using bed = await TestBed.create();
+  const dead = `127.0.0.1:${deadPort()}`;
+  const failed = await bed.run(
+    ["worker", "-M", "ana", "-C", dead, "--connect-timeout", "200ms", ...quick],
+  );
+  assert.equal(failed.code, 1);
+  assert.match(
+    failed.stderr,
+    /^Cannot connect to a manager with project name "ana" in the catalog at 127\.0\.0\.1:\d+ \(tried for 0 s\): no catalog answers \(127\.0\.0\.1:\d+: .+\)$/m,
+  );
+  // Accepts, and never answers.
+  using mute = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await using worker = bed.start(["worker", "-M", "ana", "-C", `127.0.0.1:${mute.addr.port}`]);
+  using _held = await mute.accept();
+  worker.signal("SIGTERM");
+  assert.equal(await worker.ended, 0, worker.stderr);
+  await bed.clean();
+});
+
+Deno.test("-M with --ssl serves no manager without TLS; a strange answer is said to be one", async () => {
+  await using bed = await TestBed.create();
+  const run = async (answer: string, ...options: string[]) => {
+    using catalog = new FakeCatalog(() => answer);
+    const words = ["worker", "-M", "ana", "-C", catalog.address, ...options];
+    return await bed.run([...words, "--connect-timeout", "1ms", ...quick]);
+  };
+  const plain = await run(JSON.stringify([recordOf("ana", deadPort())]), "--ssl");
+  assert.match(plain.stderr, /"ana" at localhost:\d+ has no TLS, which --ssl insists on/);
+  assert.match((await run("<html>")).stderr, /no catalog answers \(.*JSON.*\)/);
+  assert.match((await run("{}")).stderr, /the answer is not a list of records/);
+  assert.match(
+    (await run("[]")).stderr,
+    /in the catalog at [^ ]+ \(tried for 0 s\): there is none/,
+  );
+  await bed.clean();
+});
+
+Deno.test("-d logs to a file, which rotates", async () => {
+  await using bed = await TestBed.create();
+  using manager = new ScriptedManager();
+  const path = bed.folder.join("worker.log");
+  const log = ["-d", "all", "-o", path, "--debug-rotate-max", "300"];
+  await using worker = serving(bed, manager, ...log);
+  const { link } = await manager.acceptOnly(9);
+  await link.greeting();
+  await link.send("release\n");
+  await (await manager.accept()).greeting();
+  worker.signal("SIGTERM");
+  assert.equal(await worker.ended, 0, worker.stderr);
+  const [now, old] = await Promise.all([path, `${path}.old`].map((one) => Deno.readTextFile(one)));
+  for (const text of [now!, old!]) {
+    assert.ok(text.length <= 300, text);
+    assert.match(
+      text,
+      /^(\d{4}-\d\d-\d\d [\d:.]{12} wqx worker\[\d+\] (wq|tcp|auth|http): .+\n)+$/,
+    );
+  }
+  await bed.clean();
+});
+
+Deno.test("what has no effect is said once; what cannot be had is refused before anything is done", async () => {
+  await using bed = await TestBed.create();
+  using manager = new ScriptedManager();
+  const withoutEffect = [
+    "-w",
+    "65536",
+    "--fast-abort=3",
+    "-a",
+    "--coprocess-cores",
+    "2",
+    "-p",
+    "x",
+  ];
+  await using worker = serving(bed, manager, ...withoutEffect);
+  await (await manager.accept()).greeting();
+  worker.signal("SIGTERM");
+  await worker.ended;
+  assert.deepEqual(worker.stderr.split("\n").filter((line) => line.includes("no effect")), [
+    "--tcp-window-size has no effect here: the system finds the size by itself",
+    "--advertise has no effect here: only foremen advertise",
+    "-p has no effect here: unused in cctools too",
+    "--coprocess-cores has no effect here: wqx has no coprocesses",
+    "--fast-abort has no effect here: it is for foremen, which wqx has not",
+  ]);
+  await bed.clean();
+});
+
+Deno.test("a wrong command line of a worker gets one sentence, and exit code 2", async () => {
+  await using bed = await TestBed.create();
+  const cases: [string[], RegExp][] = [
+    [[], /^Say whom to serve: HOST PORT, "HOST:PORT;HOST:PORT", or -M with a project name$/],
+    [["node1"], /^Cannot tell which manager to serve: "node1" is no manager: write HOST:PORT/],
+    [["node1", "many"], /^"many" is not a port: write 9123/],
+    [["node1:1", "-M", "ana"], /^Give either -M "ana" or the manager "node1:1", not both$/],
+    [["-M", "("], /^--manager-name: "\(" is not a regular expression: /],
+    [["-M", "x", "-C", "a b"], /^--catalog: "a b" is no catalog: write HOST or HOST:PORT$/],
+    [["a:1", "--protocol", "8"], /^--protocol: "8" is no protocol that wqx speaks: it can be 9/],
+    [["a:1", "-i", "5", "-b", "2"], /^The longest pause \(--max-backoff, 2 s\) is shorter than/],
+    [["a:1", "-i", "0"], /^--min-backoff: "0" is no pause: it is more than 0 and 1d at most$/],
+    [["a:1", "--foreman"], /^Cannot take --foreman: wqx has no foremen; connect all workers/],
+    [["a:1", "-f", "me"], /^Cannot take --foreman-name: wqx has no foremen, see --foreman$/],
+    [["a:1", "--coprocess", "x"], /^Cannot take --coprocess: wqx has no coprocesses; use cctools/],
+    [["a:1", "--connection-mode", "by_host"], /no way to connect: did you mean "by_hostname"\?$/],
+    [["a:1", "--volatility", "2"], /^--volatility: "2" is not a probability: it is 0 to 1$/],
+    [["a:1", "-A", "two words"], /^--arch: "two words" is not one word of plain letters$/],
+    [["a:1", "-P", "missing"], /^Cannot read the password from missing: .*No such file/],
+    [["a:1", "-d", "all", "-o", "no/log"], /^Cannot write the log to no\/log: .*No such file/],
+    [["a:1", "--debug-rotate-max", "x"], /^--debug-rotate-max: "x" is no number of bytes: write/],
+    [["a:1", "--cores", "x"], /^--cores: "x" is not a whole number$/],
+    [
+      ["a:1", "-s", "nowhere"],
+      /^Cannot make a workspace in nowhere: .*choose another folder with -s/,
+    ],
+  ];
+  const results = await Promise.all(cases.map(([args]) => bed.run(["worker", ...args])));
+  for (const [i, { code, stderr, stdout }] of results.entries()) {
+    const [args, pattern] = cases[i]!;
+    assert.match(stderr.trim(), pattern, args.join(" "));
+    assert.deepEqual([code, stdout], [2, ""], args.join(" "));
+  }
+  const environment = await bed.run(["worker", "a:1"], { env: { CCTOOLS_IP_MODE: "IPV5" } });
+  assert.match(environment.stderr, /CCTOOLS_IP_MODE: "IPV5" is none of AUTO, IPV4 and IPV6/);
+  const cores = await bed.run(["worker", "a:1"], { env: { CORES: "many" } });
+  assert.match(cores.stderr, /^environment CORES: "many" is not a whole number/);
+  await bed.clean();
+});
+
+Deno.test("a volatile worker leaves by itself and comes back", async () => {
+  await using bed = await TestBed.create();
+  using manager = new ScriptedManager();
+  const stop = new AbortController();
+  const ended = runWorker({
+    managers: listedManagers([{ host: "127.0.0.1", port: manager.port }], false),
+    protocol: undefined,
+    password: null,
+    ipMode: "IPV4",
+    resources: { diskMb: 100 },
+    features: [],
+    os: undefined,
+    arch: undefined,
+    factory: null,
+    workdir: bed.folder.path,
+    symlinks: true,
+    taskWrapper: undefined,
+    wqx: ["wqx"],
+    version: "1.2.3",
+    limits: { idleTimeoutMs: 60_000 },
+    backoff: { minMs: 10, maxMs: 10 },
+    connectTimeoutMs: 60_000,
+    wallTimeMs: null,
+    volatileAfterMs: () => 50,
+    singleShot: false,
+    log: () => {},
+    debug: () => {},
+  }, stop.signal);
+  for (let i = 0; i < 3; i++) {
+    const link = await manager.accept();
+    await link.says(/^info wqx-volatile 1$/);
+    await link.closed();
+  }
+  stop.abort();
+  await ended;
+  await bed.clean();
+});
