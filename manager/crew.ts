@@ -46,7 +46,7 @@ export interface WorkerSeen {
   readonly host: string;
 }
 
-export interface CrewOptions extends Omit<ManagerOptions, "hostname"> {
+export interface CrewOptions extends Omit<ManagerOptions, "hostname" | "version"> {
   /** `null`: wait for workers from elsewhere. */
   readonly workers: Wanted | null;
 }
@@ -61,8 +61,9 @@ export class Crew<P> implements AsyncDisposable {
     private readonly run: RunOptions<P>,
     private readonly hooks: RunHooks<P>,
   ) {
-    const { view, hostname } = run;
-    this.manager = Manager.listen({ ...options, ...(hostname !== undefined && { hostname }) }, {
+    const { view, hostname, version } = run;
+    const own = { version, ...(hostname !== undefined && { hostname }) };
+    this.manager = Manager.listen({ ...options, ...own }, {
       attemptEnded: (id, attempt, again) => hooks.attemptEnded(id, attempt, again),
       returned: (task, end) => hooks.returned(task, end),
       workerJoined: (worker) => this.#joined(worker),

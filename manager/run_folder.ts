@@ -1,16 +1,18 @@
 /**
  * The folder of a run:
  *
- *   result.json   the merged accumulator
- *   report.json   what ran where, what failed, what is left out
- *   NAME.svg      a picture per histogram
- *   .parts/       partial results while the run lasts; holds the pid of its manager
+ *   result.json     of an analysis: the merged accumulator
+ *   NAME.svg        of an analysis: a picture per histogram
+ *   results.jsonl   of a task list: a line per task
+ *   report.json     what ran where, what failed, what is left out
+ *   .parts/         partial results while the run lasts; holds the pid of its manager
  */
 import { kill } from "node:process";
 import { messageOf, UsageError } from "../core/errors.ts";
 import { removeIfThere } from "../io/files.ts";
 
 export const resultName = "result.json";
+export const resultsName = "results.jsonl";
 export const reportName = "report.json";
 const partsName = ".parts";
 const pidName = "manager.pid";
@@ -56,7 +58,7 @@ export class RunFolder implements AsyncDisposable {
     for await (const entry of Deno.readDir(this.path)) names.push(entry.name);
     if (names.length === 0) return;
     const ours = names.filter((name) =>
-      [resultName, reportName, partsName].includes(name) || name.endsWith(".svg") ||
+      [resultName, resultsName, reportName, partsName].includes(name) || name.endsWith(".svg") ||
       name.endsWith(".partial")
     );
     if (ours.length < names.length || !names.some((n) => n === reportName || n === partsName)) {

@@ -17,6 +17,9 @@ import { FileSink, nowhere, type Sink, TailSink, UpdateSink } from "../io/files.
 import { delay, within } from "../io/clock.ts";
 import { Link } from "../io/link.ts";
 import { Outbox, type Write } from "../io/outbox.ts";
+import { statusAnswer } from "../core/status/answer.ts";
+import { Statistics } from "../core/status/statistics.ts";
+import { factsOf } from "./facts.ts";
 import { sendInput, Unreadable } from "./transfer.ts";
 
 /** Kept of what a task prints; bytes. Enough for any stack trace, too little to fill a manager. */
@@ -42,6 +45,8 @@ export interface ManagerOptions {
   readonly hostname?: string;
   /** Project name, told to workers that ask. */
   readonly name: string;
+  /** Of wqx. */
+  readonly version: string;
   /** First free port of the range; 0 to 0: the system's choice. */
   readonly port: { readonly low: number; readonly high: number };
   readonly limits?: Limits;
@@ -55,6 +60,8 @@ interface Connection {
   sink: Sink;
   /** Why we closed it, if we did. */
   closedBecause: string | null;
+  /** The answer to a question about the status is under way; afterwards the link is closed. */
+  answering: Promise<void> | null;
 }
 
 export class Manager implements AsyncDisposable {
@@ -63,6 +70,8 @@ export class Manager implements AsyncDisposable {
   readonly #serving = new Set<Promise<void>>();
   readonly #ticking: ReturnType<typeof setInterval>;
   readonly #accepting: Promise<void>;
+  readonly #statistics = new Statistics();
+  readonly #startedEpochMs = Date.now();
   #actions: ManagerAction[] = [];
   #performing = false;
   #scheduling = false;
@@ -111,6 +120,11 @@ export class Manager implements AsyncDisposable {
     this.#deliver({ type: "cancel", id });
   }
 
+  /** Whether a task is with no worker now. */
+  isWaiting(id: TaskId): boolean {
+    return this.#scheduler.tasks.get(id)?.phase.name === "waiting";
+  }
+
   /** Says `exit` to all workers and closes. Tasks that are not done are lost to their workers. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
@@ -130,7 +144,9 @@ export class Manager implements AsyncDisposable {
   // Events and actions
 
   #deliver(event: ManagerEvent): void {
-    const actions = this.#scheduler.handle(event, performance.now());
+    const nowMs = performance.now();
+    this.#statistics.happened(event, nowMs);
+    const actions = this.#scheduler.handle(event, nowMs);
     this.#perform(actions);
     this.#scheduleSoon();
   }
@@ -163,6 +179,7 @@ export class Manager implements AsyncDisposable {
   }
 
   #act(action: ManagerAction): void {
+    this.#statistics.acted(action);
     switch (action.type) {
       case "attempt_ended":
         this.owner.attemptEnded(action.id, action.attempt, action.again);
@@ -196,8 +213,8 @@ export class Manager implements AsyncDisposable {
         }
         break;
       case "answer_status":
-        connection.closedBecause = "status questions are not answered yet";
-        connection.link.close();
+        outbox.push((write) => this.#answerStatus(action.question, write));
+        connection.answering = outbox.drained().then(() => connection.link.close());
         break;
       case "receive":
         connection.sink = sinkFor(action.into);
@@ -231,6 +248,31 @@ export class Manager implements AsyncDisposable {
     await write(encodeToWorker(block, dialect));
   }
 
+  /** In pieces, with a turn for everybody else after each; then closes the link. */
+  async #answerStatus(
+    question: Extract<ManagerAction, { type: "answer_status" }>["question"],
+    write: Write,
+  ): Promise<void> {
+    const nowMs = performance.now();
+    const pieces = statusAnswer(question, {
+      scheduler: this.#scheduler,
+      statistics: this.#statistics,
+      facts: factsOf({
+        project: this.options.name,
+        version: this.options.version,
+        port: this.port,
+        ssl: false,
+        startedEpochMs: this.#startedEpochMs,
+        hostsBlocked: this.#scheduler.hostsBlocked(nowMs),
+      }),
+      at: { nowMs, epochMs: nowMs + this.#scheduler.options.epochOffsetMs },
+    });
+    for (const piece of pieces ?? []) {
+      await write(new TextEncoder().encode(piece));
+      await delay(0);
+    }
+  }
+
   // Links
 
   async #accept(): Promise<void> {
@@ -260,7 +302,13 @@ export class Manager implements AsyncDisposable {
         link.close();
       },
     );
-    const connection: Connection = { link, outbox, sink: nowhere, closedBecause: null };
+    const connection: Connection = {
+      link,
+      outbox,
+      sink: nowhere,
+      closedBecause: null,
+      answering: null,
+    };
     this.#connections.set(worker, connection);
     this.#deliver({ type: "link_opened", worker, address: link.peer });
     const state = this.#scheduler.workers.get(worker)!;
@@ -277,12 +325,14 @@ export class Manager implements AsyncDisposable {
       if (!(error instanceof PeerProtocolError)) throw error;
       why = error.message;
     } finally {
+      // It may have closed its half after the question.
+      await connection.answering;
       why = connection.closedBecause ?? why;
       this.#connections.delete(worker);
       link.close();
       await connection.sink.abandon();
       this.#deliver({ type: "link_closed", worker, why });
-      this.owner.workerLeft(state, why);
+      if (connection.answering === null) this.owner.workerLeft(state, why);
     }
   }
 

@@ -125,18 +125,25 @@ const output = byShape<OutputYaml>("a file or folder, or a mapping with file", {
 });
 
 const environment = z.record(
-  text.regex(/^[A-Za-z_][A-Za-z0-9_]*$/),
+  z.string(),
   byShape<string>("a text or a number", {
     text: z.string().refine((value) => !value.includes("\0"), { message: "it has a NUL in it" }),
     number: z.number().transform(String),
     "yes or no": z.boolean().transform(String),
   }),
-);
+).superRefine((variables, context) => {
+  for (const name of Object.keys(variables)) {
+    if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) continue;
+    const message = "a variable has letters, digits and _ in its name";
+    context.addIssue({ code: "custom", path: [name], message });
+  }
+});
 
 const oneOrMore = <T>(expected: string, shapes: Parameters<typeof byShape<T>>[1]) =>
   byShape<readonly T[]>(`${expected}, or a list of these`, {
     ...shapes.text && { text: shapes.text.transform((one) => [one]) },
     ...shapes.number && { number: shapes.number.transform((one) => [one]) },
+    ...shapes.mapping && { mapping: shapes.mapping.transform((one) => [one]) },
     list: z.array(byShape<T>(expected, shapes)),
   });
 
@@ -163,7 +170,7 @@ export function parseEndTimeMs(written: string): number {
   throw new UsageError(`"${written}" is not a time: write 2026-11-22T18:00:00Z, or seconds`);
 }
 
-const category = text.max(100).regex(/^\S+$/);
+const category = text.max(100).regex(/^\S+$/, { message: "a category is a single word" });
 
 /** Keys that a task has of its own or from `defaults`. */
 const commonKeys = {
@@ -220,11 +227,11 @@ export interface TaskYaml extends CommonYaml {
   readonly after: readonly (string | number)[];
 }
 
-const inputs = oneOrMore<InputYaml>("a file or folder, or a mapping", {
+const inputs = oneOrMore<InputYaml>("a file or folder, a mapping", {
   text: input,
   mapping: input,
 });
-const outputs = oneOrMore<OutputYaml>("a file or folder, or a mapping", {
+const outputs = oneOrMore<OutputYaml>("a file or folder, a mapping", {
   text: output,
   mapping: output,
 });

@@ -1,5 +1,5 @@
 /** Worker → manager: lines to messages and back. */
-import { unreachable } from "../errors.ts";
+import { PeerProtocolError, unreachable } from "../errors.ts";
 import type { Grammar, Parsed } from "./decoder.ts";
 import { Fields } from "./fields.ts";
 import type { ToManager } from "./messages.ts";
@@ -8,11 +8,29 @@ import { decodeName, encodeName } from "./names.ts";
 const utf8 = new TextEncoder();
 
 export class ToManagerGrammar implements Grammar<ToManager> {
+  /** The path that a browser asked for, until the empty line that ends its head. */
+  #asked: string | null = null;
+  #headLines = 0;
+
   line(text: string): Parsed<ToManager> {
+    if (this.#asked !== null) return this.#head(text, this.#asked);
     const message = parse(new Fields(text));
+    if (message.type === "http") {
+      this.#asked = message.path;
+      return { kind: "nothing" };
+    }
     return "length" in message
       ? { kind: "message", message, payloadBytes: message.length }
       : { kind: "message", message };
+  }
+
+  #head(text: string, path: string): Parsed<ToManager> {
+    if (text === "") {
+      this.#asked = null;
+      return { kind: "message", message: { type: "http", path } };
+    }
+    if (++this.#headLines > 100) throw new PeerProtocolError("A head of more than 100 lines");
+    return { kind: "nothing" };
   }
 
   blob(): null {

@@ -64,9 +64,9 @@ export class Scheduler {
     return { waiting: waiting.count, running, done, failedAttempts, workers: ready };
   }
 
-  /** Tasks that wait for a worker. */
-  get waitingCount(): number {
-    return this.#state.waiting.count;
+  /** Hosts that get no tasks now. */
+  hostsBlocked(nowMs: number): string[] {
+    return [...this.#state.hosts.keys()].filter((host) => this.#state.isBlocked(host, nowMs));
   }
 
   handle(event: ManagerEvent, nowMs: number): ManagerAction[] {

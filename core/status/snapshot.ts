@@ -68,8 +68,7 @@ export interface Usage {
   readonly largest: number;
 }
 
-export const resourceNames = ["cores", "memoryMb", "diskMb", "gpus"] as const;
-export type ResourceName = (typeof resourceNames)[number];
+export type ResourceName = keyof Resources;
 
 export interface QueueSnapshot {
   readonly facts: ManagerFacts;

@@ -67,7 +67,7 @@ export interface QueueStatistics {
 }
 
 /** Work Queue's guess before the first result: ten tasks of 1 core, 512 MB and 1 GB. */
-export const capacityAtFirst: Capacity = {
+const capacityAtFirst: Capacity = {
   tasks: 10,
   box: { cores: 10, memoryMb: 5120, diskMb: 10_240, gpus: 0 },
   instantaneous: 10,

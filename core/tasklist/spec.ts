@@ -4,8 +4,13 @@ import type { TaskOutput } from "../scheduler/tasks.ts";
 
 /** Where an input comes from; paths are absolute. */
 export type ListedSource =
-  /** `any`: a file or a directory, as it is found. */
-  | { readonly kind: "path"; readonly path: string; readonly as: "file" | "directory" | "any" }
+  /** `any`: a file or a directory, as it is found. `written`: as the list names it. */
+  | {
+    readonly kind: "path";
+    readonly path: string;
+    readonly as: "file" | "directory" | "any";
+    readonly written: string;
+  }
   | { readonly kind: "buffer"; readonly bytes: Uint8Array }
   | { readonly kind: "url"; readonly url: string }
   | { readonly kind: "empty directory" };

@@ -51,7 +51,11 @@ async function rate(
   const ready = Promise.withResolvers<void>();
   let left = tasks;
   let joined = 0;
-  await using manager = Manager.listen({ name: "bench", port: { low: 0, high: 0 } }, {
+  await using manager = Manager.listen({
+    name: "bench",
+    version: "0.0.0",
+    port: { low: 0, high: 0 },
+  }, {
     attemptEnded() {},
     returned(_task, end) {
       if (end.kind !== "success") finished.reject(new Error(`A task ended with ${end.kind}`));

@@ -20,7 +20,8 @@ const code = bytesOf("export default {}");
 function context(options: Partial<AnalysisSpec> = {}, postprocess = false): TaskContext {
   const spec = analysisSpec(options);
   const processor = spec.processor.kind === "module" ? { code, postprocess } : null;
-  return { spec, processor, partsFolder: "/run/parts", taskCommand: "wqx task" };
+  const wqx = { kind: "file", path: "/usr/bin/wqx" } as const;
+  return { spec, processor, partsFolder: "/run/parts", taskCommand: "wqx task", wqx };
 }
 
 const local = inputFile("a.root");
@@ -167,6 +168,7 @@ Deno.test("cached names are plain, shared for what is kept, and unique for all e
       assert.equal(whyUnsendable(taskId(1), spec), null);
       for (const { cacheName, cache, source, sandboxName } of spec.inputs) {
         assert.match(cacheName, /^[A-Za-z0-9._-]{1,120}$/);
+        assert.ok(source.kind === "file" || source.kind === "buffer");
         const what = source.kind === "file" ? source.path : `${sandboxName}: ${source.bytes}`;
         if (cache) {
           assert.equal(kept.get(cacheName) ?? what, what, "one name, one content");

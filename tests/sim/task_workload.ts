@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { Rng } from "../../core/env.ts";
 import type { TaskId } from "../../core/ids.ts";
 import type { Task, TaskEnd, TaskInput, TaskSpec } from "../../core/scheduler/tasks.ts";
+import { resultCode } from "../../core/protocol/messages.ts";
 import type { ResourceRequest } from "../../core/analysis/spec.ts";
 import type { Faults } from "./faults.ts";
 import type { SimManager } from "./manager.ts";
@@ -78,7 +79,9 @@ export class TaskWorkload implements Workload {
       case "failure": {
         const losses = task.attempts.filter((a) => a.ending.kind === "lost").length;
         const { taskFails, storeFails, inputUnreadable } = this.faults;
-        const mayFail = plan.alwaysFails || taskFails + storeFails + inputUnreadable > 0;
+        const limited = plan.spec.wallTimeMs !== undefined || plan.spec.endTimeMs !== undefined;
+        const mayFail = plan.alwaysFails || limited || taskFails + storeFails + inputUnreadable > 0;
+        if (limited && end.code === resultCode.endTime) return; // late, not tried too often
         if (losses <= 20 && failures !== plan.spec.retriesMax + 1) {
           throw new Error(`Task ${task.id} was given up after ${failures} failures`);
         }
@@ -135,6 +138,8 @@ export class TaskWorkload implements Workload {
         outputs: [{ ...output, when: rng() < 0.8 ? "success" : "always" }],
         env: [],
         retriesMax: Math.floor(rng() * 4),
+        ...(rng() < 0.1 && { wallTimeMs: 2000 }),
+        ...(rng() < 0.1 && { endTimeMs: 20_000 + rng() * 200_000 }),
       },
       expected: digest(sandbox),
       alwaysFails,

@@ -35,6 +35,8 @@ interface Attempt {
   readonly sandbox: Files;
   printed: Uint8Array;
   forgotten: boolean;
+  /** It was killed: what it would have come to does not happen. */
+  killed: boolean;
 }
 
 /** One link of one worker. */
@@ -135,6 +137,8 @@ export class SimWorker {
         this.#sendCached(action.written);
         break;
       case "kill":
+        this.#kill(action.taskId);
+        break;
       case "look":
       case "make_directory":
       case "make_link":
@@ -151,7 +155,12 @@ export class SimWorker {
   }
 
   #stageIn(task: TaskBlock): void {
-    const attempt: Attempt = { sandbox: new Map(), printed: new Uint8Array(0), forgotten: false };
+    const attempt: Attempt = {
+      sandbox: new Map(),
+      printed: new Uint8Array(0),
+      forgotten: false,
+      killed: false,
+    };
     this.#attempts.set(task.taskId, attempt);
     this.#after(1, attempt, () => {
       let trouble: string | null = null;
@@ -168,6 +177,7 @@ export class SimWorker {
     const attempt = this.#attempts.get(task.taskId)!;
     const effect = this.options.execute(task.command, attempt.sandbox);
     this.#after(effect.ms, attempt, () => {
+      if (attempt.killed) return null;
       for (const [name, bytes] of effect.outputs) attempt.sandbox.set(name, bytes);
       attempt.printed = effect.printed;
       const measured = { cpuUserMs: effect.ms, cpuSystemMs: 0, memoryPeakMb: 10 };
@@ -200,10 +210,20 @@ export class SimWorker {
     this.#send(encodeToManager({ type: "end" }));
   }
 
+  #kill(taskId: number): void {
+    const attempt = this.#attempts.get(taskId)!;
+    attempt.killed = true;
+    this.#after(1, attempt, () => {
+      return { type: "exited", taskId, exit: { exitCode: 9, wallMs: 0, measured: null } };
+    });
+  }
+
   /** Something that takes time; forgotten attempts report nothing. */
-  #after(ms: number, attempt: Attempt, work: () => WorkerEvent): void {
+  #after(ms: number, attempt: Attempt, work: () => WorkerEvent | null): void {
     this.timeline.in(ms * this.options.slowness, () => {
-      if (!attempt.forgotten && this.#alive) this.#deliver(work());
+      if (attempt.forgotten || !this.#alive) return;
+      const event = work();
+      if (event !== null) this.#deliver(event);
     });
   }
 

@@ -252,7 +252,8 @@ function rendered(mark: string, bytes: Uint8Array): string[] {
     lines.push(`${mark} ${escape(line)}`);
     at = end + 1;
     const length = payloadLength(line);
-    if (length > 0) lines.push(`${mark}= ${escape(textOf(bytes.subarray(at, at + length)))}`);
+    const payload = bytes.subarray(at, at + length);
+    if (payload.length > 0) lines.push(`${mark}= ${escape(textOf(payload))}`);
     at += length;
   }
   return lines;
