@@ -1,4 +1,7 @@
-/** Options of a run that win over the analysis file; keys are those of `Overrides`. */
+/**
+ * Options of a run; keys are those of `Overrides`. They win over the file, but what a task of a
+ * list says of itself wins over them.
+ */
 import { UsageError } from "../core/errors.ts";
 import { parseCount, parsePorts, parseSizeMb } from "../core/units.ts";
 import { parseWorkers } from "../manager/schema.ts";
@@ -53,7 +56,7 @@ export const overrideOptions = {
   retries: {
     flags: "    --retries N",
     describe: "try a failed task N times again",
-    defaultShown: "5",
+    defaultShown: "5; in a list of tasks 0",
     parse: atLeastNone,
     group: "Tasks",
   },

@@ -21,7 +21,7 @@ export type Registry = Readonly<Record<string, RegisteredCommand>>;
 
 export const registry: Registry = {
   manager: {
-    summary: "run an analysis",
+    summary: "run an analysis or a list of tasks",
     load: async () => (await import("./manager.ts")).command,
   },
   worker: {

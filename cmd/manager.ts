@@ -1,54 +1,72 @@
-/** `wqx manager ANALYSIS.yaml` */
+/** `wqx manager ANALYSIS.yaml`, `wqx manager TASKS.jsonl`, `wqx manager -` */
+import type { AnalysisSpec } from "../core/analysis/spec.ts";
 import { selfCommand } from "../io/self.ts";
 import { interrupts } from "../io/signals.ts";
 import { Analysis, type AnalysisEnd } from "../manager/analysis.ts";
-import { loadAnalysis } from "../manager/analysis_file.ts";
+import { loadRun } from "../manager/run_file.ts";
 import { overrideOptions } from "./analysis_options.ts";
 import { defineCommand, outputOptions } from "./cli.ts";
 import { version } from "./commands.ts";
-import { createProgress, progressMode } from "./progress.ts";
-import { outputMode, renderClosingTable, type Terminal } from "./render.ts";
-
-/** As a shell reports a program that Ctrl-C ended. */
-const interruptedExitCode = 130;
+import { interruptedExitCode } from "./exit_codes.ts";
+import { createProgress } from "./progress.ts";
+import { progressMode } from "./progress_view.ts";
+import { type OutputMode, outputMode, renderClosingTable, type Terminal } from "./render.ts";
+import { runTaskFile, runTaskStream } from "./task_list.ts";
 
 export const command = defineCommand({
   name: "manager",
-  purpose: "Run an analysis: hand its files out in chunks to workers, merge what they send back.",
-  usage: ["ANALYSIS.yaml [options]"],
+  purpose: "Run an analysis or a list of tasks: hand the work out to workers, and collect what " +
+    "comes of it.",
+  usage: [
+    "ANALYSIS.yaml [options]",
+    "TASKS.yaml|TASKS.jsonl [options]",
+    "- [options] < TASKS.jsonl",
+  ],
   examples: [
     ["manager analysis.yaml", "run it on workers of this machine"],
     ["manager analysis.yaml --maxchunks 2", "try it out on two chunks of each dataset"],
     ["manager analysis.yaml --workers none --port 9123", "wait for workers from elsewhere"],
+    ["manager tasks.yaml > results.jsonl", "run plain tasks; results come as JSON lines"],
   ],
-  arguments: { analysis: { name: "ANALYSIS.yaml", describe: "what to run; the README has one" } },
+  arguments: { file: { name: "FILE", describe: 'what to run, see the README; "-" is stdin' } },
   options: { ...overrideOptions, ...outputOptions },
-  async run({ options, arguments: { analysis }, terminal }) {
-    const spec = await loadAnalysis(analysis, options);
+  async run({ options, arguments: { file }, terminal }) {
     const mode = outputMode(options);
-    const { stdout, stderr } = terminal;
-    const stream = mode === "json" ? stdout : stderr;
-    const view = createProgress(progressMode(mode, stream), stream);
-    using signals = interrupts();
-    signals.stop.addEventListener("abort", () => {
-      view.note("Stopping: merging what is there. Press Ctrl-C again to end at once.");
-    });
-    let end: AnalysisEnd;
-    try {
-      const { stop, abort } = signals;
-      end = await Analysis.run(spec, { view, wqx: selfCommand(), version, stop, abort });
-    } catch (error) {
-      if (!signals.stop.aborted) throw error;
-      stderr.write("Interrupted; nothing was merged.\n");
-      return interruptedExitCode;
-    }
-    renderClosingTable(end.categories, mode, stdout);
-    if (mode === "json") stdout.write(JSON.stringify({ type: "end", ...end }) + "\n");
-    else tell(end, terminal, mode === "quiet");
-    if (end.stopped === null) return 0;
-    return end.stopped.kind === "interrupted" ? interruptedExitCode : 1;
+    if (file === "-") return await runTaskStream(options, mode, terminal);
+    const run = await loadRun(file, options);
+    return run.kind === "tasks"
+      ? await runTaskFile(run.list, options, mode, terminal)
+      : await runAnalysis(run.spec, mode, terminal);
   },
 });
+
+async function runAnalysis(
+  spec: AnalysisSpec,
+  mode: OutputMode,
+  terminal: Terminal,
+): Promise<number> {
+  const { stdout, stderr } = terminal;
+  const stream = mode === "json" ? stdout : stderr;
+  const view = createProgress(progressMode(mode, stream), stream);
+  using signals = interrupts();
+  signals.stop.addEventListener("abort", () => {
+    view.note("Stopping: merging what is there. Press Ctrl-C again to end at once.");
+  });
+  let end: AnalysisEnd;
+  try {
+    const { stop, abort } = signals;
+    end = await Analysis.run(spec, { view, wqx: selfCommand(), version, stop, abort });
+  } catch (error) {
+    if (!signals.stop.aborted) throw error;
+    stderr.write("Interrupted; nothing was merged.\n");
+    return interruptedExitCode;
+  }
+  renderClosingTable(end.categories, mode, stdout);
+  if (mode === "json") stdout.write(JSON.stringify({ type: "end", ...end }) + "\n");
+  else tell(end, terminal, mode === "quiet");
+  if (end.stopped === null) return 0;
+  return end.stopped.kind === "interrupted" ? interruptedExitCode : 1;
+}
 
 /** What people need to know besides the table: what is missing, what went wrong, where it lies. */
 function tell(end: AnalysisEnd, { stdout, stderr }: Terminal, quiet: boolean): void {

@@ -1,256 +1,34 @@
-/**
- * A running analysis on a terminal (four bars and a line on tasks), in a log file (a line now and
- * then), or for a program (JSON lines). Time comes with the data, so that the pace of drawing
- * depends on nothing else.
- */
-import { stripVTControlCharacters } from "node:util";
-import { createLogUpdate } from "log-update";
+/** How a running analysis looks: four bars, or a line. */
 import type { Counted, Progress } from "../core/analysis/progress.ts";
-import { unreachable } from "../core/errors.ts";
 import { formatDuration, formatShort } from "../core/units.ts";
-import type { OutputMode, Stream } from "./render.ts";
+import {
+  createView,
+  type Look,
+  plural,
+  type ProgressMode,
+  type ProgressView,
+} from "./progress_view.ts";
+import type { Stream } from "./render.ts";
 
-export type ProgressMode = "bars" | "lines" | "json" | "quiet";
-
-export interface ProgressView {
-  /** Shows the state, unless it was shown a moment ago; to be called often. */
-  update(progress: Progress): void;
-  /** A line for people that stays: above the bars, or in its turn. */
-  note(line: string): void;
-  /** Shows the last state in any case; nothing may follow. */
-  finish(progress: Progress): void;
+export function createProgress(mode: ProgressMode, stream: Stream): ProgressView<Progress> {
+  return createView(analysisLook, mode, stream);
 }
 
-/** Bars on a terminal, lines elsewhere. */
-export function progressMode(mode: OutputMode, stream: Stream): ProgressMode {
-  if (mode !== "table") return mode;
-  return stream.isTTY ? "bars" : "lines";
-}
-
-/** The eye sees no more than ten frames a second, and a slow link carries no more. */
-const barsEveryMs = 100;
-/** A log of two hours gets 720 lines. */
-const linesEveryMs = 10_000;
-const jsonEveryMs = 1_000;
-
-export function createProgress(mode: ProgressMode, stream: Stream): ProgressView {
-  switch (mode) {
-    case "bars":
-      return barsView(stream);
-    case "lines":
-      return lineView(stream, linesEveryMs, plainLine, (line) => line);
-    case "json":
-      return lineView(
-        stream,
-        jsonEveryMs,
-        (progress) => JSON.stringify({ type: "progress", ...progress }),
-        (text) => JSON.stringify({ type: "note", text }),
-      );
-    case "quiet":
-      return { update: () => {}, note: () => {}, finish: () => {} };
-    default:
-      return unreachable(mode);
-  }
-}
-
-function lineView(
-  stream: Stream,
-  everyMs: number,
-  lineOf: (progress: Progress) => string,
-  noteOf: (text: string) => string,
-): ProgressView {
-  const pace = new Pace(everyMs);
-  let last = "";
-  const write = (line: string) => {
-    // The last state is often told twice, by update and by finish.
-    if (line !== last) stream.write(line + "\n");
-    last = line;
-  };
-  return {
-    update(progress) {
-      if (pace.isDue(progress)) write(lineOf(progress));
+const analysisLook: Look<Progress> = {
+  rows: [
+    { title: "Preprocessing", unit: "file", counted: (p) => p.preprocessed },
+    { title: "Submitted", unit: "event", counted: (p) => p.submitted },
+    {
+      title: "Processed",
+      unit: "event",
+      counted: (p) => p.processed,
+      pace: ({ eventsPerSecond, leftMs }) => ({ rate: eventsPerSecond, leftMs }),
     },
-    note: (text) => stream.write(noteOf(printable(text)) + "\n"),
-    finish: (progress) => write(lineOf(progress)),
-  };
-}
-
-function barsView(stream: Stream): ProgressView {
-  // The cursor is never hidden: then no way out, not even SIGKILL, can leave it so.
-  const screen = createLogUpdate(asNodeStream(stream), { showCursor: true });
-  const pace = new Pace(barsEveryMs);
-  const bars = new Bars();
-  let shown: readonly string[] = [];
-  const draw = (progress: Progress) => {
-    shown = bars.lines(progress, stream);
-    screen(shown.join("\n"));
-  };
-  return {
-    update(progress) {
-      bars.observe(progress);
-      if (pace.isDue(progress)) draw(progress);
-    },
-    note(line) {
-      screen.persist(printable(line));
-      if (shown.length > 0) screen(shown.join("\n"));
-    },
-    finish(progress) {
-      bars.observe(progress);
-      draw(progress);
-      screen.done();
-    },
-  };
-}
-
-/** log-update asks for a Node stream, and uses these of its members. */
-function asNodeStream(stream: Stream): NodeJS.WriteStream {
-  return stream as unknown as NodeJS.WriteStream;
-}
-
-/** Notes carry what tasks printed, which must not steer the terminal. */
-function printable(text: string): string {
-  return stripVTControlCharacters(text).replace(/[^\P{Cc}\n\t]/gu, "");
-}
-
-/** Lets a state through when the last is old enough, or belongs to another phase. */
-class Pace {
-  #lastMs = -Infinity;
-  #phase = "";
-
-  constructor(readonly everyMs: number) {}
-
-  isDue({ elapsedMs, phase }: Progress): boolean {
-    if (phase === this.#phase && elapsedMs - this.#lastMs < this.everyMs) return false;
-    this.#lastMs = elapsedMs;
-    this.#phase = phase;
-    return true;
-  }
-}
-
-interface BarRow {
-  readonly title: string;
-  readonly unit: string;
-  readonly counted: (progress: Progress) => Counted;
-}
-
-const barRows: readonly BarRow[] = [
-  { title: "Preprocessing", unit: "file", counted: (p) => p.preprocessed },
-  { title: "Submitted", unit: "event", counted: (p) => p.submitted },
-  { title: "Processed", unit: "event", counted: (p) => p.processed },
-  { title: "Accumulated", unit: "task", counted: (p) => p.accumulated },
-];
-
-/** Bars are as long as there is room for, up to this. */
-const barWidthMax = 40;
-/** Shorter ones say nothing: the counts are shortened first, then times and rates go. */
-const barWidthMin = 10;
-
-/** When each bar began and ended to move, from the states seen so far. */
-class Bars {
-  readonly #spans = barRows.map(() => ({ startMs: -1, stopMs: -1, done: 0 }));
-
-  observe(progress: Progress): void {
-    for (const [i, row] of barRows.entries()) {
-      const span = this.#spans[i];
-      if (span === undefined) continue;
-      const { done, total } = row.counted(progress);
-      const begun = done > 0 || (total !== null && total > 0);
-      if (span.startMs < 0 && begun) span.startMs = progress.elapsedMs;
-      if (done !== span.done || done !== total) span.stopMs = progress.elapsedMs;
-      span.done = done;
-    }
-  }
-
-  /** Four bars and a line on tasks, none wider than the window. */
-  lines(progress: Progress, stream: Stream): string[] {
-    // A line that fills the last column makes some terminals wrap.
-    const width = stream.columns - 1;
-    const rows = barRows.map((row, i) => this.#cells(row, i, progress));
-    const short = rows.map((row) => ({ ...row, count: row.short }));
-    const fits = ({ bar }: { bar: number }) => bar >= barWidthMin;
-    const exact = layout(rows.map((row) => ({ ...row, count: row.exact })), width, true);
-    const shorter = fits(exact) ? exact : layout(short, width, true);
-    const { cells, bar } = fits(shorter) ? shorter : layout(short, width, false);
-    return [
-      ...cells.map((cell) => barLine(cell, bar, width, stream)),
-      clip(statusLine(progress, stream), width),
-    ];
-  }
-
-  #cells(row: BarRow, i: number, progress: Progress): RowCells {
-    const { done, total } = row.counted(progress);
-    const span = this.#spans[i];
-    const started = span !== undefined && span.startMs >= 0;
-    const elapsedMs = started ? span.stopMs - span.startMs : 0;
-    const isEvents = row.title === "Processed";
-    const rate = isEvents
-      ? progress.eventsPerSecond
-      : elapsedMs > 0
-      ? done / (elapsedMs / 1000)
-      : 0;
-    const missing = total === null ? null : total - done;
-    const ownLeftMs = missing !== null && rate > 0 ? missing / rate * 1000 : null;
-    const leftMs = missing === 0 ? 0 : isEvents ? progress.leftMs : ownLeftMs;
-    return {
-      title: row.title,
-      part: total === null || total === 0 ? null : Math.min(1, done / total),
-      exact: `${done}/${total ?? "?"}`,
-      short: `${formatShort(done)}/${total === null ? "?" : formatShort(total)}`,
-      elapsed: started ? formatDuration(elapsedMs) : "-",
-      left: leftMs === null || !started ? "-" : formatDuration(leftMs),
-      rate: `${formatShort(rate)} ${row.unit}/s`,
-    };
-  }
-}
-
-interface RowCells {
-  readonly title: string;
-  /** 0 to 1; `null` while the total is unknown. */
-  readonly part: number | null;
-  readonly exact: string;
-  readonly short: string;
-  readonly elapsed: string;
-  readonly left: string;
-  readonly rate: string;
-}
-
-interface LaidOut {
-  readonly before: string;
-  readonly part: number | null;
-  readonly after: string;
-}
-
-/** Pads the cells so that they stand in columns, and leaves the rest of the width to the bar. */
-function layout(
-  rows: readonly (RowCells & { readonly count: string })[],
-  width: number,
-  withTimes: boolean,
-): { cells: LaidOut[]; bar: number } {
-  const widest = (cell: "title" | "count" | "elapsed" | "left" | "rate") =>
-    Math.max(...rows.map((row) => row[cell].length));
-  const cells = rows.map((row): LaidOut => {
-    // Rounded down: 100% is said of what is complete only.
-    const percent = row.part === null ? "-" : `${Math.floor(row.part * 100)}%`;
-    const span = `${row.elapsed.padStart(widest("elapsed"))} < ${row.left.padEnd(widest("left"))}`;
-    return {
-      before: `${row.title.padStart(widest("title"))} ${percent.padStart(4)} `,
-      part: row.part,
-      after: ` ${row.count.padStart(widest("count"))}` +
-        (withTimes ? ` [${span} | ${row.rate}]` : ""),
-    };
-  });
-  const taken = Math.max(...cells.map(({ before, after }) => before.length + after.length));
-  return { cells, bar: Math.min(barWidthMax, width - taken) };
-}
-
-function barLine({ before, part, after }: LaidOut, bar: number, width: number, stream: Stream) {
-  if (bar < 1) return clip(before + after.trimStart(), width);
-  const [full, empty] = stream.unicode ? ["━", "─"] : ["#", "."];
-  const filled = Math.floor((part ?? 0) * bar);
-  const { cyan, dim, green } = stream.colors;
-  const paint = part === 1 ? green : cyan;
-  return before + paint(full.repeat(filled)) + dim(empty.repeat(bar - filled)) + after;
-}
+    { title: "Accumulated", unit: "task", counted: (p) => p.accumulated },
+  ],
+  statusLine,
+  plainLine,
+};
 
 function statusLine({ phase, tasks, workers }: Progress, { colors, unicode }: Stream): string {
   const dot = unicode ? " · " : ", ";
@@ -284,14 +62,4 @@ function ofTotal({ done, total }: Counted, unit: string): string {
   if (total === null) return `${done} ${unit}`;
   const percent = total === 0 ? "" : ` (${Math.floor(done / total * 100)}%)`;
   return `${done}/${total} ${unit}${percent}`;
-}
-
-function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
-}
-
-/** Cuts a line that the window cannot show; one that is cut loses its colour. */
-function clip(line: string, width: number): string {
-  const plain = stripVTControlCharacters(line);
-  return plain.length <= width ? line : plain.slice(0, Math.max(0, width));
 }

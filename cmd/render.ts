@@ -6,12 +6,15 @@ import Table from "cli-table3";
 import pico from "picocolors";
 import type { CategorySummary } from "../core/analysis/progress.ts";
 import { formatDuration, formatShort, formatSizeMb } from "../core/units.ts";
+import { delay } from "../io/clock.ts";
 
 export type Colors = ReturnType<typeof pico.createColors>;
 
 /** One of the two output streams and what it can show. */
 export interface Stream {
   write(text: string): void;
+  /** The same for much data: waits until it is taken, and `false` says that nobody reads. */
+  send(bytes: Uint8Array): Promise<boolean>;
   readonly isTTY: boolean;
   /** 80 where there is no terminal; read again at each use, because windows change. */
   readonly columns: number;
@@ -56,6 +59,7 @@ export function wantsUnicode(env: Surroundings["env"]): boolean {
 /** The part of `Deno.stdout` and `Deno.stderr` that is used. */
 export interface Writer {
   writeSync(bytes: Uint8Array): number;
+  write(bytes: Uint8Array): Promise<number>;
   isTerminal(): boolean;
 }
 
@@ -81,6 +85,10 @@ export function streamOf(writer: Writer, env: Surroundings["env"]): Stream {
     },
     write(text) {
       if (!closed) closed = !writeAll(writer, encoder.encode(text));
+    },
+    async send(bytes) {
+      if (!closed) closed = !await sendAll(writer, bytes);
+      return !closed;
     },
   };
 }
@@ -124,6 +132,21 @@ function writeAll(writer: Writer, bytes: Uint8Array): boolean {
   return true;
 }
 
+/** As {@link writeAll}, without holding up anything else. */
+async function sendAll(writer: Writer, bytes: Uint8Array): Promise<boolean> {
+  let written = 0;
+  while (written < bytes.length) {
+    try {
+      written += await writer.write(bytes.subarray(written));
+    } catch (error) {
+      if (error instanceof Deno.errors.BrokenPipe) return false;
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      await delay(retryMs);
+    }
+  }
+  return true;
+}
+
 /** A column of a table: numbers go to the right. */
 export interface Column {
   readonly title: string;
@@ -161,13 +184,20 @@ export function renderClosingTable(
       return;
     case "json":
       return stream.write(JSON.stringify({ type: "summary", categories: rows }) + "\n");
-    case "table":
+    case "table": {
+      // The last column is of no use where nothing has events.
+      const count = closingColumns.length - (rows.some(hasEvents) ? 0 : 1);
       return stream.write(renderTable(
-        closingColumns,
-        rows.map((row) => closingRow(row, stream)),
+        closingColumns.slice(0, count),
+        rows.map((row) => closingRow(row, stream).slice(0, count)),
         stream.colors,
       ));
+    }
   }
+}
+
+function hasEvents({ eventsPerSecond }: CategorySummary): boolean {
+  return eventsPerSecond !== null;
 }
 
 const closingColumns: readonly Column[] = [

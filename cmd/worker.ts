@@ -9,6 +9,7 @@ import {
   parseCatalogs,
   parseManagers,
 } from "../core/worker/managers.ts";
+import { readPasswordFile } from "../io/handshake.ts";
 import { DebugLog } from "../io/log.ts";
 import { selfCommand } from "../io/self.ts";
 import { type NumberedSignal, stopSignal } from "../io/signals.ts";
@@ -62,9 +63,12 @@ export const command = defineCommand({
     using log = openLog(options, program);
     const debug = (subsystem: DebugSubsystem, line: string) => log.write(subsystem, line);
     const managers = managersOf(options, host, port, (line) => debug("http", line));
-    const password = await passwordOf(options.password);
+    const note = (line: string) => terminal.stderr.write(`${line}\n`);
+    const password = options.password === undefined
+      ? null
+      : await readPasswordFile(options.password, note);
     const ipMode = ipModeOf(Deno.env.get("CCTOOLS_IP_MODE"));
-    for (const note of notes) terminal.stderr.write(`${note}\n`);
+    notes.forEach(note);
     for (const name of resourceVariables) Deno.env.delete(name);
     const { timeout = timeoutDefaultMs, volatility } = options;
     using stop = stopSignal({
@@ -98,7 +102,7 @@ export const command = defineCommand({
       wallTimeMs: options.wallTime || null,
       volatileAfterMs: () => volatileMs(volatility, Math.random),
       singleShot: options.singleShot,
-      log: (line) => terminal.stderr.write(`${line}\n`),
+      log: note,
       debug,
     }, stop.signal);
     return 0;
@@ -171,16 +175,6 @@ function backoffOf({ minBackoff: minMs, maxBackoff: maxMs }: Options): Backoff {
     `The longest pause (--max-backoff, ${maxMs / 1000} s) is shorter than the shortest ` +
       `(--min-backoff, ${minMs / 1000} s)`,
   );
-}
-
-/** As it is, for a line end counts in cctools too. */
-async function passwordOf(path: string | undefined): Promise<Uint8Array | null> {
-  if (path === undefined) return null;
-  try {
-    return await Deno.readFile(path);
-  } catch (error) {
-    throw new UsageError(`Cannot read the password from ${path}: ${messageOf(error)}`);
-  }
 }
 
 function ipModeOf(text: string | undefined): IpMode {

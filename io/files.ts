@@ -35,14 +35,17 @@ export const nowhere: Sink = {
   abandon: () => Promise.resolve(),
 };
 
-/** Writes beside `path` and moves into place when complete, so that no half file bears its name. */
+/**
+ * Writes beside `path` and moves into place when complete, so that no half file bears its name. The
+ * name meanwhile is one that no peer can guess: it may have sent a file or a link of any other.
+ */
 export class FileSink implements Sink {
   #file: Deno.FsFile | null = null;
   #trouble: string | null = null;
   readonly #partial: string;
 
   constructor(private readonly path: string, private readonly mode: number) {
-    this.#partial = `${path}.partial`;
+    this.#partial = `${dirname(path)}/.${crypto.randomUUID()}.partial`;
   }
 
   async take(bytes: Uint8Array): Promise<void> {
@@ -75,18 +78,12 @@ export class FileSink implements Sink {
   }
 
   async #open(): Promise<Deno.FsFile> {
-    // `createNew`: never through a link that someone left under this name.
     const options = { write: true, createNew: true, mode: this.mode } as const;
     try {
       return await Deno.open(this.#partial, options);
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound) {
-        await Deno.mkdir(dirname(this.#partial), { recursive: true });
-      } else if (error instanceof Deno.errors.AlreadyExists) {
-        await removeIfThere(this.#partial);
-      } else {
-        throw error;
-      }
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      await Deno.mkdir(dirname(this.#partial), { recursive: true });
       return await Deno.open(this.#partial, options);
     }
   }

@@ -1,8 +1,8 @@
 /**
  * What is to go out on one link, in order. Bytes that wait together leave in one write; a file is
- * read only as fast as the peer takes it.
+ * read only as fast as the peer takes it. A body and the lines around it must be pushed, or written,
+ * each on its own: under TLS that keeps them in records of their own, which C peers need.
  */
-import { concat } from "../core/bytes.ts";
 import type { Link } from "./link.ts";
 
 export type Write = (bytes: Uint8Array) => Promise<void>;
@@ -65,10 +65,10 @@ export class Outbox {
     let size = 0;
     const flush = async () => {
       if (size === 0) return;
-      const bytes = joined.length === 1 ? joined[0]! : concat(joined);
+      const pieces = joined;
       joined = [];
       size = 0;
-      await this.link.write(bytes);
+      await this.link.writeAll(pieces);
       this.moved();
     };
     const join = async (bytes: Uint8Array) => {

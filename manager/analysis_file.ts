@@ -19,24 +19,19 @@ import {
   workersOf,
 } from "./run_options.ts";
 import { check, label } from "./schema.ts";
-import { nearestFile, type Path, Problems, resolveFrom, SourceFile } from "./source_file.ts";
-
-/** Long lists of files belong in list files or filesets, which may be longer. */
-const analysisBytesMax = 4 * 1024 ** 2;
+import {
+  nearestFile,
+  type Path,
+  type Problems,
+  resolveFrom,
+  type SourceFile,
+} from "./source_file.ts";
 
 /**
- * Reads and checks an analysis file. Throws a UsageError that lists all that is wrong, each with
- * file, line and column, or with the option that is to blame.
+ * Checks an analysis file that was read. Throws a UsageError that lists all that is wrong, each
+ * with file, line and column, or with the option that is to blame.
  */
-export async function loadAnalysis(path: string, overrides: Overrides): Promise<AnalysisSpec> {
-  const problems = new Problems();
-  const source = await SourceFile.read(path, path, "the analysis", analysisBytesMax, problems);
-  if (source === null) return refused(problems);
-  return await analysisIn(source, path, overrides, problems);
-}
-
-/** The same for a file that was read already. */
-export async function analysisIn(
+export async function analysisOf(
   source: SourceFile,
   path: string,
   overrides: Overrides,

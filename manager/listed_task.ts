@@ -47,10 +47,10 @@ export function listedTask(
     name,
     tag,
     command,
-    after,
-    inputs,
-    outputs,
-    env: Object.entries(env).map(([variable, value]) => `${variable}=${value}`),
+    after: orNone(after),
+    inputs: orNone(inputs),
+    outputs: orNone(outputs),
+    env: orNone(Object.entries(env).map(([variable, value]) => `${variable}=${value}`)),
     request: definedOnly({
       cores: yaml.resources.cores ?? overrides.cores ?? defaults?.resources.cores,
       memoryMb: yaml.resources.memory ?? overrides.memoryMb ?? defaults?.resources.memory,
@@ -60,10 +60,17 @@ export function listedTask(
     category: yaml.category ?? defaults?.category ?? "default",
     priority: yaml.priority ?? defaults?.priority ?? 0,
     retriesMax: yaml.retries ?? overrides.retries ?? defaults?.retries ?? retriesDefault,
-    features: yaml.features ?? defaults?.features ?? [],
+    features: orNone(yaml.features ?? defaults?.features ?? []),
     wallTimeMs: yaml.wall_time ?? defaults?.wall_time ?? null,
     endTimeMs: yaml.end_time ?? defaults?.end_time ?? null,
   };
+}
+
+const none: readonly never[] = [];
+
+/** One empty list for all of them: of a million tasks it is felt. */
+function orNone<T>(list: readonly T[]): readonly T[] {
+  return list.length === 0 ? none : list;
 }
 
 function inputOf({ from, remoteName, cache }: InputYaml, folder: string, complain: ComplainAt) {

@@ -33,9 +33,9 @@ export class ResultLog {
     this.#work.catch(() => {}); // `failed` and `end` tell of it
   }
 
-  /** `path` must not be there. */
+  /** What was in the file is lost. */
   static async open(path: string, reader: Reader): Promise<ResultLog> {
-    const file = await Deno.open(path, { write: true, createNew: true });
+    const file = await Deno.open(path, { write: true, create: true, truncate: true });
     return new ResultLog(path, file, await Deno.open(path), reader);
   }
 

@@ -103,13 +103,7 @@ export async function readText(
     }
     bytes = await Deno.readFile(path);
   } catch (error) {
-    if (error instanceof UsageError) throw error;
-    if (isMissing(error)) {
-      throw new UsageError(
-        `Cannot read ${what} "${shown}": there is no such file${await nearestFile(path, shown)}`,
-      );
-    }
-    throw new UsageError(`Cannot read ${what} "${shown}": ${messageOf(error)}`);
+    throw error instanceof UsageError ? error : await unreadable(path, shown, what, error);
   }
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -118,6 +112,19 @@ export async function readText(
     // Not UTF-8: said below.
   }
   throw new UsageError(`Cannot read ${what} "${shown}": it is not a text file in UTF-8`);
+}
+
+/** The sentence for a file that cannot be opened. */
+export async function unreadable(
+  path: string,
+  shown: string,
+  what: string,
+  error: unknown,
+): Promise<UsageError> {
+  const why = isMissing(error)
+    ? `there is no such file${await nearestFile(path, shown)}`
+    : messageOf(error);
+  return new UsageError(`Cannot read ${what} "${shown}": ${why}`);
 }
 
 /** `: did you mean "…"?` with the nearest name in the folder of a file that is not there. */

@@ -307,7 +307,7 @@ export class TaskListRun {
     const elapsedMs = performance.now() - this.#startedMs;
     const tasksPerSecond = elapsedMs === 0 ? 0 : (success + failure) / elapsedMs * 1000;
     return {
-      phase: this.#isOver ? "done" : this.#stopping ? "stopping" : "running",
+      phase: this.#phase,
       total: this.#exhausted || this.#stopping ? this.#total : null,
       waiting: Math.max(0, open - running),
       running,
@@ -318,6 +318,11 @@ export class TaskListRun {
       tasksPerSecond,
       leftMs: this.#exhausted && tasksPerSecond > 0 ? open / tasksPerSecond * 1000 : null,
     };
+  }
+
+  get #phase(): TaskProgress["phase"] {
+    if (this.#stopping) return this.#isOver ? "stopped" : "stopping";
+    return this.#isOver ? "done" : "running";
   }
 
   #report(workers: readonly WorkerSeen[]): unknown {

@@ -21,6 +21,23 @@ export async function* entriesOf(
   }
 }
 
+/** The pieces of a stream, which ends early, in the middle of waiting, when `signal` fires. */
+export async function* piecesOf(
+  stream: ReadableStream<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const reader = stream.getReader();
+  const stop = () => void reader.cancel().catch(() => {}); // it may have ended or broken already
+  signal.addEventListener("abort", stop);
+  if (signal.aborted) stop();
+  try {
+    for (let read = await reader.read(); !read.done; read = await reader.read()) yield read.value;
+  } finally {
+    signal.removeEventListener("abort", stop);
+    stop();
+  }
+}
+
 class EntryReader {
   readonly #names = new TaskNames();
   #lastId = 0;

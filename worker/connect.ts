@@ -1,7 +1,9 @@
 /** From an address to a link on which the greeting can be said: TCP, TLS, password. */
 import { lookup } from "node:dns/promises";
 import type { Address } from "../core/worker/managers.ts";
+import { authenticate } from "../io/handshake.ts";
 import { Link } from "../io/link.ts";
+import { Deadline } from "./deadline.ts";
 
 /** Which kind of addresses a name may stand for; `AUTO`: whatever there is. */
 export type IpMode = "AUTO" | "IPV4" | "IPV6";
@@ -24,14 +26,27 @@ export interface Connected {
   readonly ahead: Uint8Array;
 }
 
-/** Throws what stood in the way; nothing is left open then. */
+/** Throws what stood in the way, a PeerProtocolError if it was a handshake; nothing is left open. */
 export async function connectTo(address: Address, options: ConnectOptions): Promise<Connected> {
-  const { tls, password, connectMs, signal } = options;
-  if (tls || password !== null) throw new Error("TLS and passwords are not there yet");
-  const host = await resolveHost(address.host, options.ipMode);
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(connectMs)]);
-  const link = await Link.connect(host, address.port, limit);
-  return { link, ahead: new Uint8Array(0) };
+  const { tls, password, signal } = options;
+  const link = await connectTcp(address, options);
+  const patience = { deadlineMs: options.handshakeMs, signal };
+  if (tls) await link.startTls({ role: "client", host: address.host }, patience);
+  if (password === null) return { link, ahead: new Uint8Array(0) };
+  return { link, ahead: await authenticate(link, password, { role: "worker", ...patience }) };
+}
+
+async function connectTcp(
+  { host, port }: Address,
+  { ipMode, connectMs, signal }: ConnectOptions,
+): Promise<Link> {
+  using deadline = new Deadline(connectMs, signal);
+  try {
+    return await Link.connect(await resolveHost(host, ipMode), port, deadline.signal);
+  } catch (error) {
+    deadline.signal.throwIfAborted(); // says it better
+    throw error;
+  }
 }
 
 /** The system tries all addresses of a name; with a mode, the first of its kind is taken. */

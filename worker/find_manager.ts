@@ -7,6 +7,7 @@ import {
   managersAmong,
   showAddress,
 } from "../core/worker/managers.ts";
+import { Deadline } from "./deadline.ts";
 
 /** For one catalog to answer, whole. */
 const catalogMsMax = 5000;
@@ -91,24 +92,16 @@ export class CatalogManagers implements ManagerSource {
 }
 
 async function query(url: string, signal: AbortSignal): Promise<readonly unknown[]> {
-  const limit = new AbortController();
-  const timer = setTimeout(
-    () => limit.abort(new Error(`no answer within ${catalogMsMax / 1000} s`)),
-    catalogMsMax,
-  );
-  try {
-    const response = await fetch(url, {
-      signal: AbortSignal.any([signal, limit.signal]),
-      headers: { accept: "application/json, text/plain", connection: "close" },
-    });
-    const text = await bodyOf(response);
-    if (!response.ok) throw new Error(`HTTP status ${response.status}`);
-    const records: unknown = JSON.parse(text);
-    if (!Array.isArray(records)) throw new Error("the answer is not a list of records");
-    return records;
-  } finally {
-    clearTimeout(timer);
-  }
+  using deadline = new Deadline(catalogMsMax, signal);
+  const response = await fetch(url, {
+    signal: deadline.signal,
+    headers: { accept: "application/json, text/plain", connection: "close" },
+  });
+  const text = await bodyOf(response);
+  if (!response.ok) throw new Error(`HTTP status ${response.status}`);
+  const records: unknown = JSON.parse(text);
+  if (!Array.isArray(records)) throw new Error("the answer is not a list of records");
+  return records;
 }
 
 async function bodyOf(response: Response): Promise<string> {

@@ -20,7 +20,8 @@ async function send(name: string, path: string, write: Write, depth: number): Pr
   try {
     info = await Deno.stat(path);
     if (info.isDirectory) return await sendDirectory(name, path, write, depth);
-    if (!info.isFile) return; // sockets and pipes are nothing to send
+    // Sockets and pipes are nothing to send.
+    if (!info.isFile) throw new Deno.errors.NotFound();
   } catch (error) {
     return await sendMissing(name, error, write);
   }

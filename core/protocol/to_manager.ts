@@ -91,13 +91,7 @@ function parse(fields: Fields): ToManager {
     case "dir":
       return { type: "dir", path: pathAndNumber(fields).path };
     case "update":
-      return {
-        type: "update",
-        taskId: fields.integer(0),
-        path: fields.word(1),
-        offset: fields.bytes(2),
-        length: fields.bytes(3),
-      };
+      return update(fields);
     case "cache-update":
       return {
         type: "cache-update",
@@ -115,6 +109,20 @@ function parse(fields: Fields): ToManager {
       if (/^[a-z]+_status$/.test(fields.line)) return { type: "status", request: fields.line };
       throw fields.bad("not a message of a worker");
   }
+}
+
+/** The path of an `update` is raw as well. */
+function update(fields: Fields): ToManager {
+  const match = /^(\d{1,10}) (.+) (\d{1,15}) (\d{1,15})$/s.exec(fields.rest(0));
+  if (match === null) throw fields.bad("expected a task, a path, an offset and a length");
+  const [taskId, path, offset, length] = match.slice(1) as [string, string, string, string];
+  return {
+    type: "update",
+    taskId: Number(taskId),
+    path,
+    offset: Number(offset),
+    length: Number(length),
+  };
 }
 
 /** `file`, `dir` and `missing` carry a raw path, which may hold spaces, before their number. */
@@ -168,7 +176,7 @@ function text(m: ToManager): string {
     case "status":
       return m.request;
     case "http":
-      return `GET ${m.path} HTTP/1.1`;
+      return `GET ${m.path} HTTP/1.1\n`; // and the empty line that ends the head
     case "auth":
       return "auth password sha1";
     default:

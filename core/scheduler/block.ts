@@ -70,6 +70,12 @@ export function whyUnsendable(id: TaskId, spec: TaskSpec): string | null {
       checkCacheName(cacheName);
       checkSandboxName(sandboxName);
     }
+    for (const { source, cacheName } of spec.inputs) {
+      if (source.kind !== "url") continue;
+      if (/[\0\r\n]/.test(source.url)) return `the URL ${JSON.stringify(source.url)} has line ends`;
+      const fetch = { type: "fetch", from: "url", source: source.url, cacheName, mode: 0 } as const;
+      encodeToWorker(fetch);
+    }
     const { length } = encodeToWorker(blockOf(id, spec, noResources, false));
     if (length <= blockBytesMax) return null;
     return `its command, environment and names take ${length} bytes; workers accept ${blockBytesMax}`;

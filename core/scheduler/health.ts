@@ -39,7 +39,7 @@ function keepalive(state: SchedulerState, worker: WorkerState, nowMs: number): v
 function checkTransfers(state: SchedulerState, worker: WorkerState, nowMs: number): void {
   const { transferMsMin, transferOutlierFactor, transferRateDefault } = state.options.limits;
   const { bytes, ms } = worker.moved;
-  const rate = ms > 1000 ? bytes / ms * 1000 : transferRateDefault;
+  const rate = ms > 1000 && bytes > 0 ? bytes / ms * 1000 : transferRateDefault;
   const isLate = (transfer: Transfer | null) =>
     transfer !== null && nowMs - transfer.sinceMs >
       Math.max(transferMsMin, transfer.bytes / rate * transferOutlierFactor * 1000);

@@ -106,13 +106,11 @@ export class Scheduler {
       if (placement !== null && budget-- > 0) dispatch(state, task, placement, nowMs);
     }
     const freed = new Set(state.freed);
-    let left = waiting.lanes().length;
     for (const lane of waiting.lanes()) {
-      left--;
       let task = lane.first;
       while (task !== null && budget > 0) {
         const candidates = lane.blocked ? freed : state.roomy;
-        const placement = place(state, task.spec, lane.shape, candidates, nowMs);
+        const placement = place(state, task.spec, candidates, nowMs);
         if (placement === null) break;
         dispatch(state, task, placement, nowMs);
         budget--;
@@ -122,8 +120,8 @@ export class Scheduler {
       lane.blocked = task !== null;
       if (task === null) waiting.drop(lane);
     }
-    // Out of budget, lanes that were not reached have yet to look at who was freed.
-    if (budget > 0 || left === 0) state.freed.clear();
+    // Out of budget, some lanes have yet to look at who was freed.
+    if (budget > 0) state.freed.clear();
     return state.take();
   }
 
@@ -133,8 +131,10 @@ export class Scheduler {
     nowMs: number,
   ): void {
     const state = this.#state;
-    worker.heardMs = nowMs;
-    worker.checkedMs = null;
+    if (event.type === "moving" || event.type === "received" || event.type === "stored") {
+      worker.heardMs = nowMs;
+      worker.checkedMs = null;
+    }
     switch (event.type) {
       case "moving":
         break;

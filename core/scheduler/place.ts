@@ -15,19 +15,18 @@ const holdersSeenMax = 16;
 
 /**
  * The first of `candidates` with room, unless a worker that already holds inputs of the task has
- * room too. `shape` stands for the task's request: its box on a worker is computed once.
+ * room too.
  */
 export function place(
   state: SchedulerState,
   spec: TaskSpec,
-  shape: string,
   candidates: Iterable<WorkerState>,
   nowMs: number,
 ): Placement | null {
-  const holder = holderWithRoom(state, spec, shape, nowMs);
+  const holder = holderWithRoom(state, spec, nowMs);
   if (holder !== null) return holder;
   for (const worker of candidates) {
-    const box = roomOn(state, spec, shape, worker, nowMs);
+    const box = roomOn(state, spec, worker, nowMs);
     if (box !== null) return { worker, box };
   }
   return null;
@@ -65,7 +64,6 @@ export function placeElsewhere(
 function holderWithRoom(
   state: SchedulerState,
   spec: TaskSpec,
-  shape: string,
   nowMs: number,
 ): Placement | null {
   let best: { placement: Placement; held: number } | null = null;
@@ -76,7 +74,7 @@ function holderWithRoom(
       if (seen++ === holdersSeenMax) return best?.placement ?? null;
       const held = heldInputs(spec, worker);
       if (best !== null && held <= best.held) continue;
-      const box = roomOn(state, spec, shape, worker, nowMs);
+      const box = roomOn(state, spec, worker, nowMs);
       if (box !== null) best = { placement: { worker, box }, held };
     }
   }
@@ -87,12 +85,10 @@ function holderWithRoom(
 function roomOn(
   state: SchedulerState,
   spec: TaskSpec,
-  shape: string,
   worker: WorkerState,
   nowMs: number,
 ): Resources | null {
-  let box = worker.boxes.get(shape);
-  if (box === undefined) worker.boxes.set(shape, box = boxOf(spec.request, worker.total));
+  const box = boxOf(spec.request, worker.total);
   if (box === null || !fits(box, freeOn(worker))) return null;
   return isEligible(state, spec, worker, nowMs) ? box : null;
 }

@@ -19,6 +19,9 @@ import type { Copy, Report, Task } from "./tasks.ts";
 import { type Owed, type Receiving, settle, withResource, type WorkerState } from "./workers.ts";
 import { describeFailure } from "./words.ts";
 
+/** ENOENT, as `missing` carries it. */
+const noSuchFile = 2;
+
 /** Kept of what a worker says about objects that it could not obtain; characters. */
 const complaintMax = 500;
 
@@ -75,7 +78,6 @@ function react(
   switch (message.type) {
     case "resource":
       worker.total = withResource(worker.total, message.name, message.total);
-      worker.boxes.clear();
       break;
     case "resource tag":
       worker.resourcesKnown = message.tag >= 0;
@@ -83,6 +85,7 @@ function react(
       break;
     case "info":
       info(worker, message.key, message.value);
+      if (message.key === "worker-end-time") state.noteRoom(worker);
       break;
     case "feature":
       worker.features.add(message.name);
@@ -90,7 +93,9 @@ function react(
     case "alive":
     case "tlq":
     case "thirdput-complete":
+      break;
     case "cache-update":
+      worker.complaints.delete(message.cacheName);
       break;
     case "cache-invalid":
       // It would go on trying the same source: unlinked, the next task sends it anew.
@@ -125,7 +130,7 @@ function react(
       break;
     }
     case "missing":
-      missing(state, worker, message.path);
+      missing(state, worker, message);
       break;
     case "end":
       end(state, worker, nowMs);
@@ -205,6 +210,7 @@ function result(
     receive(state, worker, { kind: "nobody" }, message, nowMs);
     const ending = { kind: "failure", ...describeFailure(report)! } as const;
     const attempt = endCopy(state, task, copy, worker, ending, report, nowMs);
+    noteFailure(state, attempt, nowMs);
     failed(state, task, copy, attempt, nowMs);
     return;
   }
@@ -242,7 +248,11 @@ function update(
 ): void {
   if (worker.owed[0]?.kind !== "results") throw new PeerProtocolError("An update nobody asked for");
   const id = taskId(message.taskId);
-  const task = worker.running.has(id) ? state.tasks.get(id) : undefined;
+  const running = runningCopy(state, worker, id);
+  // Of two copies the first one writes the file.
+  const task = running !== null && copiesOf(running.task)[0] === running.copy
+    ? running.task
+    : undefined;
   const output = task?.spec.outputs.find((one) => one.sandboxName === message.path && one.watch);
   const receiving: Receiving = output === undefined
     ? { kind: "nobody" }
@@ -250,10 +260,20 @@ function update(
   receive(state, worker, receiving, message, nowMs);
 }
 
-function missing(state: SchedulerState, worker: WorkerState, path: string): void {
+function missing(
+  state: SchedulerState,
+  worker: WorkerState,
+  { path, errno }: Extract<ToManager, { type: "missing" }>,
+): void {
   const { owed, inside } = owedOutput(state, worker, path);
   const retrieving = retrievingOn(state, worker, owed.task);
-  if (retrieving === null || inside !== "") return; // a dangling link within a directory
+  if (retrieving === null) return;
+  if (inside !== "") {
+    if (errno === noSuchFile) return; // a dangling link within a directory
+    const why = `the worker could not read${inside} of its outputs (errno ${errno})`;
+    retrieving.report.trouble ??= { code: resultCode.outputMissing, why };
+    return;
+  }
   const { sandboxName, when } = retrieving.task.spec.outputs[owed.index]!;
   if (when !== "success") return;
   const why = `it did not write its output ${sandboxName}`;

@@ -32,8 +32,6 @@ export interface WorkerState {
   /** When it will stop; epoch, `null`: not known to stop. */
   stopsAtMs: number | null;
   total: Resources;
-  /** Boxes by shape of task, as long as `total` stays. */
-  readonly boxes: Map<string, Resources | null>;
   /** The worker has told all it has: the `resource tag` line closes the block. */
   resourcesKnown: boolean;
   /** Sum of the boxes of `running`. */
@@ -97,7 +95,6 @@ export function newWorker(id: WorkerId, address: string, nowMs: number): WorkerS
     features: new Set(),
     stopsAtMs: null,
     total: noResources,
-    boxes: new Map(),
     resourcesKnown: false,
     promised: noResources,
     running: new Set(),
@@ -115,8 +112,10 @@ export function newWorker(id: WorkerId, address: string, nowMs: number): WorkerS
   };
 }
 
+/** It has told all that the choice of its tasks depends on. Old workers tell no end time. */
 export function isReady(w: WorkerState): boolean {
-  return w.greeting !== null && w.resourcesKnown;
+  return w.greeting !== null && w.resourcesKnown &&
+    (w.dialect.endTimeInSeconds || w.dialect.protocol < 10);
 }
 
 /** As it calls itself; its address while it has not. */

@@ -50,8 +50,8 @@ export class Dependencies {
     this.#lastId = task.id;
     const failed = task.after.find(({ id }) => this.#faults.has(id));
     if (failed !== undefined) {
-      const doomed = [{ task, why: this.#whyNotRun(failed) }];
-      return { ready: [], doomed: [...doomed, ...this.#fail(task.id, "was not run")] };
+      const self = { task, why: this.#whyNotRun(failed) };
+      return { ready: [], doomed: this.#fail(task.id, "was not run", [self]) };
     }
     const open = new Set(task.after.map(({ id }) => id).filter((id) => this.#isOpen(id)));
     if (open.size === 0) {
@@ -101,8 +101,7 @@ export class Dependencies {
   }
 
   /** Notes the fault, and takes along all that comes after it, near or far. */
-  #fail(from: number, fault: Fault): Doomed[] {
-    const doomed: Doomed[] = [];
+  #fail(from: number, fault: Fault, doomed: Doomed[] = []): Doomed[] {
     this.#faults.set(from, fault);
     // A list rather than recursion: chains may be as long as the list.
     const failed = [from];

@@ -2,7 +2,7 @@
 import type { ResultState } from "./result.ts";
 
 export interface TaskProgress {
-  readonly phase: "running" | "stopping" | "done";
+  readonly phase: "running" | "done" | "stopping" | "stopped";
   /** `null` while more tasks may come. */
   readonly total: number | null;
   /** For other tasks, or for a worker. */

@@ -46,9 +46,7 @@ export function resultOf(
   end: TaskEnd,
   epochMs: number,
 ): ResultLine {
-  // A copy that was overtaken is an attempt too, and may be the last in the list.
-  const last = task.attempts.findLast(({ ending }) => ending.kind === end.kind) ??
-    task.attempts.at(-1);
+  const last = task.attempts.at(-1);
   const at = (ms: number) => new Date(epochMs + ms).toISOString();
   return {
     ...lineOf(listed, end.kind, whyOf(end, task.attempts)),

@@ -63,7 +63,7 @@ Deno.test("preprocessing gets its file and job, and gives an outcome", () => {
     open: "data/a.root",
     tree: "Events",
   });
-  assert.deepEqual(sandboxNames(spec.inputs), ["job.json", "data/a.root"]);
+  assert.deepEqual(sandboxNames(spec.inputs), ["job.json", "wqx", "data/a.root"]);
   assert.deepEqual(spec.outputs, [{
     sandboxName: "outcome.json",
     cacheName: "out-pre-7-outcome.json",
@@ -88,7 +88,7 @@ Deno.test("processing is told its chunk, the file's uuid and the dataset's metad
     metadata: { xsec: 2.5 },
     processor: { module: "processor.js" },
   });
-  assert.deepEqual(sandboxNames(spec.inputs), ["job.json", "data/a.root", "processor.js"]);
+  assert.deepEqual(sandboxNames(spec.inputs), ["job.json", "wqx", "data/a.root", "processor.js"]);
   assert.deepEqual(spec.outputs.map(({ path, when }) => [path, when]), [
     ["/run/parts/p-3.result.acc", "success"],
     ["/run/parts/p-3.outcome.json", "always"],
@@ -114,10 +114,14 @@ Deno.test("a command processor brings its inputs, and no module", () => {
     (job(spec) as { processor: unknown }).processor,
     { command: "python3 hist.py" },
   );
-  const names = ["job.json", "data/a.root", "hist.py", "lumi.json"];
+  const names = ["job.json", "wqx", "data/a.root", "hist.py", "lumi.json"];
   assert.deepEqual(sandboxNames(spec.inputs), names);
-  assert.deepEqual(spec.inputs.map(({ cache }) => cache), [false, true, true, true]);
-  assert.deepEqual(sandboxNames(task(preprocess(local), at).inputs), ["job.json", "data/a.root"]);
+  assert.deepEqual(spec.inputs.map(({ cache }) => cache), [false, true, true, true, true]);
+  assert.deepEqual(sandboxNames(task(preprocess(local), at).inputs), [
+    "job.json",
+    "wqx",
+    "data/a.root",
+  ]);
 });
 
 Deno.test("accumulating gets its parts in order; only the last merge has the processor", () => {
@@ -132,7 +136,7 @@ Deno.test("accumulating gets its parts in order; only the last merge has the pro
   for (const [final, postprocess, more, inputs] of cases) {
     const spec = task(accumulate(final), context({}, postprocess));
     assert.deepEqual(job(spec), { kind: "accumulate", parts, ...more });
-    assert.deepEqual(sandboxNames(spec.inputs), ["job.json", ...parts, ...inputs]);
+    assert.deepEqual(sandboxNames(spec.inputs), ["job.json", "wqx", ...parts, ...inputs]);
     assert.deepEqual(sandboxNames(spec.outputs), ["result.acc", "outcome.json"]);
     assert.equal(spec.category, "accumulating");
   }
@@ -189,7 +193,7 @@ Deno.test("cached names are plain, shared for what is kept, and unique for all e
 });
 
 Deno.test("a cached file is named as Work Queue names it: by the path, not the content", () => {
-  const [, data] = task(preprocess(inputFile("in.txt", { source: "in.txt" }))).inputs;
+  const [, , data] = task(preprocess(inputFile("in.txt", { source: "in.txt" }))).inputs;
   assert.equal(data?.cacheName, "file-0-fc91f21b3f8552b556a1ea9731c804d5-in.txt");
 });
 

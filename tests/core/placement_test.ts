@@ -1,15 +1,19 @@
 import assert from "node:assert/strict";
 import { workerId } from "../../core/ids.ts";
 import type { Resources } from "../../core/resources.ts";
-import { place } from "../../core/scheduler/place.ts";
+import { defaultLimits } from "../../core/scheduler/limits.ts";
+import { place, placeElsewhere, type Placement } from "../../core/scheduler/place.ts";
+import { SchedulerState } from "../../core/scheduler/state.ts";
 import type { TaskSpec } from "../../core/scheduler/tasks.ts";
 import { newWorker, type WorkerState } from "../../core/scheduler/workers.ts";
-import { cached, input, resources, taskSpec } from "../support/builders.ts";
+import { cached, epochOffsetMs, input, resources, taskSpec } from "../support/builders.ts";
 
 interface Settings {
   readonly total?: Resources;
   readonly promised?: Resources;
   readonly cached?: readonly string[];
+  readonly features?: readonly string[];
+  readonly stopsAtMs?: number;
 }
 
 function worker(name: string, settings: Settings = {}): WorkerState {
@@ -25,46 +29,84 @@ function worker(name: string, settings: Settings = {}): WorkerState {
   state.resourcesKnown = true;
   state.total = settings.total ?? resources(4);
   state.promised = settings.promised ?? state.promised;
+  state.stopsAtMs = settings.stopsAtMs ?? null;
   for (const cacheName of settings.cached ?? []) state.cached.add(cacheName);
+  for (const feature of settings.features ?? []) state.features.add(feature);
   return state;
 }
 
-function placeOn(
-  spec: Partial<TaskSpec>,
-  workers: readonly WorkerState[],
-  avoid: readonly string[] = [],
-): string | null {
-  const placement = place(taskSpec(spec), workers, new Set(avoid.map(workerId)));
-  return placement === null ? null : placement.worker.id;
+function stateOf(workers: readonly WorkerState[]): SchedulerState {
+  const state = new SchedulerState({
+    limits: defaultLimits,
+    epochOffsetMs,
+    stragglerFactors: new Map(),
+  });
+  for (const one of workers) {
+    one.boxes.clear(); // kept by shape, which is one and the same in these tests
+    state.workers.set(one.id, one);
+    state.noteRoom(one);
+    for (const name of [...one.cached]) state.noteCached(one, name);
+  }
+  return state;
 }
 
-Deno.test("a task goes where most of its cached inputs are, then where most cores are free", () => {
+const nameOf = (placement: Placement | null) => placement?.worker.id ?? null;
+
+/** Where a task goes that has not failed anywhere. */
+function placeOn(spec: Partial<TaskSpec>, workers: readonly WorkerState[]): string | null {
+  const state = stateOf(workers);
+  return nameOf(place(state, taskSpec(spec), "shape", state.roomy, 0));
+}
+
+/** Where one goes that has workers to avoid. */
+function placeAgain(
+  spec: Partial<TaskSpec>,
+  workers: readonly WorkerState[],
+  avoid: readonly string[],
+  exclude: readonly string[] = [],
+): string | null {
+  const [a, e] = [avoid, exclude].map((names) => new Set(names.map(workerId)));
+  return nameOf(placeElsewhere(stateOf(workers), taskSpec(spec), a!, e!, 0));
+}
+
+Deno.test("a task goes where most of its cached inputs are, else to the first with room", () => {
   const spec = { inputs: [cached("a"), cached("b"), input("own")] };
   const none = worker("none", { total: resources(64) });
   const one = worker("one", { cached: ["in-a"] });
   const both = worker("both", { cached: ["in-a", "in-b", "in-c"], promised: resources(3, 1, 1) });
-  assert.equal(placeOn(spec, [none, one, both]), "both");
-  assert.equal(placeOn(spec, [both, one, none]), "both");
-  assert.equal(placeOn(spec, [none, one]), "one");
-  assert.equal(placeOn({}, [one, none, both]), "none");
-
-  const busy = worker("busy", { promised: resources(2, 1, 1) });
-  const free = worker("free", { promised: resources(1, 1, 1) });
-  assert.equal(placeOn({}, [busy, free]), "free");
-  assert.equal(placeOn({}, [free, busy]), "free");
-  assert.equal(placeOn({}, [worker("first"), worker("second")]), "first", "of equals the first");
+  for (const again of [placeOn, (...args: Parameters<typeof placeOn>) => placeAgain(...args, [])]) {
+    assert.equal(again(spec, [none, one, both]), "both");
+    assert.equal(again(spec, [both, one, none]), "both");
+    assert.equal(again(spec, [none, one]), "one");
+  }
+  assert.equal(placeOn({}, [one, none, both]), "one");
+  assert.equal(placeOn({}, [worker("first"), worker("second")]), "first");
 });
 
 Deno.test("what a worker holds does not help where there is no room", () => {
   const full = worker("full", { cached: ["in-a"], promised: resources(4, 2000, 4000) });
   const memory = worker("memory", { cached: ["in-a"], promised: resources(1, 1800, 10) });
-  assert.equal(placeOn({ inputs: [cached("a")] }, [full, memory, worker("empty")]), "empty");
-  assert.equal(placeOn({ inputs: [cached("a")] }, [full, memory]), null);
+  const spec = { inputs: [cached("a")] };
+  assert.equal(placeOn(spec, [full, memory, worker("empty")]), "empty");
+  assert.equal(placeOn(spec, [full, memory]), null);
 });
 
-Deno.test("the box is a share of the worker that is chosen", () => {
-  const placement = place(taskSpec(), [worker("a", { total: resources(2) })], new Set());
-  assert.deepEqual(placement?.box, resources(1, 1000, 2000));
+Deno.test("the box is a share of the worker that is chosen, and follows its size", () => {
+  const changing = worker("a", { total: resources(2) });
+  const box = () => {
+    const state = stateOf([changing]);
+    return place(state, taskSpec(), "shape", state.roomy, 0)?.box;
+  };
+  assert.deepEqual(box(), resources(1, 1000, 2000));
+  changing.total = resources(4);
+  assert.deepEqual(box(), resources(1, 500, 1000));
+});
+
+Deno.test("a worker without free cores has room for what asks for gpus only", () => {
+  const total = resources(2, 2000, 4000, 2);
+  const busy = worker("busy", { total, promised: { ...resources(2, 1000, 2000), gpus: 1 } });
+  assert.equal(placeOn({ request: { gpus: 1 } }, [busy]), "busy");
+  assert.equal(placeOn({ request: { cores: 1 } }, [busy]), null);
 });
 
 Deno.test("a worker that has not said all about itself gets nothing", () => {
@@ -73,6 +115,32 @@ Deno.test("a worker that has not said all about itself gets nothing", () => {
   const halfway = worker("halfway");
   halfway.resourcesKnown = false;
   assert.equal(placeOn({}, [silent, halfway]), null);
+  assert.equal(placeAgain({}, [silent, halfway], []), null);
+});
+
+Deno.test("features, the end of the worker and blocked hosts decide who may have a task", () => {
+  const second = (n: number) => epochOffsetMs + n * 1000;
+  const cases: [string, Partial<TaskSpec>, Settings, boolean][] = [
+    ["no feature asked for", {}, { features: ["gpu"] }, true],
+    ["all features", { features: ["gpu", "ssd"] }, { features: ["ssd", "gpu", "x"] }, true],
+    ["one is missing", { features: ["gpu", "ssd"] }, { features: ["ssd"] }, false],
+    ["it has stopped", {}, { stopsAtMs: second(0) }, false],
+    ["it stops soon", {}, { stopsAtMs: second(1) }, true],
+    ["long enough", { wallTimeMs: 60_000 }, { stopsAtMs: second(60) }, true],
+    ["not long enough", { wallTimeMs: 60_001 }, { stopsAtMs: second(60) }, false],
+    ["ends before", { endTimeMs: second(60) }, { stopsAtMs: second(60) }, true],
+    ["ends after", { endTimeMs: second(61) }, { stopsAtMs: second(60) }, false],
+    ["no end known", { endTimeMs: second(61), wallTimeMs: 1e9 }, {}, true],
+  ];
+  for (const [what, spec, settings, may] of cases) {
+    assert.equal(placeOn(spec, [worker("w", settings)]), may ? "w" : null, what);
+    assert.equal(placeAgain(spec, [worker("w", settings)], []), may ? "w" : null, what);
+  }
+
+  const state = stateOf([worker("bad")]);
+  state.host("bad").blockedUntilMs = 1000;
+  const at = (nowMs: number) => nameOf(place(state, taskSpec(), "shape", state.roomy, nowMs));
+  assert.deepEqual([at(999), at(1000)], [null, "bad"]);
 });
 
 Deno.test("a worker to avoid is taken only if no other is large enough, busy or not", () => {
@@ -80,11 +148,21 @@ Deno.test("a worker to avoid is taken only if no other is large enough, busy or 
   const busy = worker("busy", { promised: resources(4) });
   const small = worker("small", { total: resources(1) });
   const avoid = ["bad"];
-  assert.equal(placeOn({}, [bad, small], avoid), "small");
-  assert.equal(placeOn({}, [small, bad], avoid), "small");
-  assert.equal(placeOn({ request: { cores: 2 } }, [bad, small], avoid), "bad");
-  assert.equal(placeOn({ request: { cores: 2 } }, [bad, busy], avoid), null, "it waits for busy");
-  assert.equal(placeOn({ request: { cores: 2 } }, [busy, bad], avoid), null);
-  assert.equal(placeOn({}, [bad], avoid), "bad");
-  assert.equal(placeOn({}, [bad, small], ["bad", "small"]), "bad", "all of them failed");
+  const two = { request: { cores: 2 } };
+  assert.equal(placeAgain({}, [bad, small], avoid), "small");
+  assert.equal(placeAgain({}, [small, bad], avoid), "small");
+  assert.equal(placeAgain(two, [bad, small], avoid), "bad");
+  assert.equal(placeAgain(two, [bad, busy], avoid), null, "it waits for busy");
+  assert.equal(placeAgain(two, [busy, bad], avoid), null);
+  assert.equal(placeAgain({}, [bad], avoid), "bad");
+  assert.equal(placeAgain({}, [bad, small], ["bad", "small"]), "bad", "all of them failed");
+  assert.equal(placeAgain({}, [bad, small], avoid, ["small"]), "bad");
+  assert.equal(placeAgain({}, [bad], [], ["bad"]), null, "never those to exclude");
+});
+
+Deno.test("of those that may have it, the one with most cores free gets a task that failed", () => {
+  const busy = worker("busy", { promised: resources(2, 1, 1) });
+  const free = worker("free", { promised: resources(1, 1, 1) });
+  assert.equal(placeAgain({}, [busy, free], []), "free");
+  assert.equal(placeAgain({}, [free, busy], []), "free");
 });

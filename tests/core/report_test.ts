@@ -124,3 +124,10 @@ Deno.test("a rate without time is no rate", () => {
   report.add("p-0", chunk(0), success, [attempt({ wallMs: 0 })]);
   assert.equal(report.summary()[0]?.eventsPerSecond, null);
 });
+
+Deno.test("a summary of very many tasks is no different", () => {
+  const report = new RunReport(0);
+  const measured = { cpuUserMs: 1, cpuSystemMs: 1, memoryPeakMb: 1 };
+  for (let i = 0; i < 200_000; i++) report.add("p", chunk(i), success, [attempt({ measured })]);
+  assert.equal(report.summary()[0]?.memoryMbMax, 1);
+});

@@ -364,3 +364,18 @@ Deno.test("stopped at its end, a run is not stopped", () => {
   assert.equal(run.stopped, null);
   assert.equal(run.end?.stopped, null);
 });
+
+Deno.test("parts of a merge whose outcome cannot be read are not given up", () => {
+  const run = new AnalysisRun(analysisSpec(), false);
+  succeed(run, run.next()!, 200);
+  for (const chunk of items(run)) succeed(run, chunk);
+  const merge = run.next()!;
+  assert.deepEqual(run.ended({ ...succeeded(merge, "merged"), outcome: null }), []);
+  assert.equal(run.stopped?.kind, "failed");
+});
+
+Deno.test("a run without files ends as it begins", () => {
+  const run = new AnalysisRun(analysisSpec({ files: [] }), false);
+  assert.equal(run.next(), null);
+  assert.notEqual(run.end, null);
+});

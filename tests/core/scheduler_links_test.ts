@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { ToManager } from "../../core/protocol/messages.ts";
+import { SchedulerState } from "../../core/scheduler/state.ts";
 import { brief, ManagerProbe, only, output, resources, runningTask } from "../support/builders.ts";
 import { anyToManager } from "../support/messages.ts";
 
@@ -168,12 +169,17 @@ Deno.test("a lost worker's tasks wait again, whether they ran or were being retr
 });
 
 Deno.test("an impossible change of phase says how it came about", () => {
-  const { probe, worker, id } = runningTask();
+  const { probe, worker, id } = runningTask({ retriesMax: 1 });
   const task = probe.scheduler.tasks.get(id)!;
-  task.phase = { name: "done", end: { kind: "canceled" } };
-  assert.throws(() => probe.scheduler.handle({ type: "link_closed", worker, why: "" }, 0), {
-    message: /^Task 1 is done|Cannot read properties/,
-  });
+  probe.finish(worker, id, { exitCode: 1 });
+  const state = new SchedulerState(probe.scheduler.options);
+  const end = { kind: "canceled" } as const;
+  for (const phase of [{ name: "waiting" }, { name: "done", end }] as const) {
+    task.phase = { name: "done", end };
+    assert.throws(() => state.enter(task, phase), {
+      message: `Task 1 cannot go done → ${phase.name} (failure)`,
+    });
+  }
 });
 
 Deno.test("whatever a worker says, every task comes back once, and from the others", () => {

@@ -132,7 +132,7 @@ Deno.test("a task is tried again elsewhere, and where it failed only if nothing 
   const third = probe.join(resources(1));
   const filler = probe.submit({ request: { cores: 1 }, priority: 5 });
   // The filler goes after those that were tried before, so it does not take the new worker.
-  assert.deepEqual(probe.dispatched(), [`${id} on ${third}`, `${filler} on ${one}`]);
+  assert.deepEqual(probe.dispatched(), [`${id} on ${third}`, `${filler} on ${two}`]);
   probe.finish(third, id, { exitCode: 1 });
   probe.close(one);
   probe.close(two);
@@ -286,15 +286,8 @@ Deno.test("an input that turns out to be unreadable after its task was canceled 
   assert.deepEqual(brief(probe.schedule()), ["w1: put in-a, task 2"]);
 });
 
-Deno.test("cached inputs are sent to a worker once, others each time", () => {
-  const probe = new ManagerProbe();
-  probe.join(resources(3));
-  for (let i = 0; i < 2; i++) probe.submit({ inputs: [cached("a"), input("own")] });
-  assert.deepEqual(brief(probe.schedule()), [
-    "w1: put in-a, put in-own, task 1",
-    "w1: put in-own, task 2",
-  ]);
-});
+const firstName = ({ inputs = [], outputs = [] }: Partial<TaskSpec>) =>
+  [...inputs, ...outputs][0]!.sandboxName;
 
 Deno.test("a task that cannot be written fails alone and at once", () => {
   const long = "x".repeat(5000);
@@ -305,6 +298,21 @@ Deno.test("a task that cannot be written fails alone and at once", () => {
     [
       { inputs: [input("a"), input("b", { sandboxName: "a" })] },
       "two of its inputs have the sandbox name a",
+    ],
+    ...[
+      { inputs: [input("x", { sandboxName: "../x" })] },
+      { inputs: [input("x", { sandboxName: "a/../x" })] },
+      { outputs: [output("x", { sandboxName: "/etc/x" })] },
+      { inputs: [input("x", { sandboxName: "data/" })] },
+      { outputs: [output("x", { sandboxName: "" })] },
+    ].map((options): [Partial<TaskSpec>, string] => [
+      options,
+      `Refused the sandbox name ${JSON.stringify(firstName(options))}: ` +
+      'it must be a relative path without ".."',
+    ]),
+    [
+      { inputs: [input("a", { cacheName: ".." })] },
+      'Refused the cached name "..": not a plain name',
     ],
     [
       { inputs: [input("a", { cacheName: "a b" })] },
@@ -431,4 +439,27 @@ Deno.test("results that are announced while others are read are asked for afterw
   assert.deepEqual(brief(probe.receive(worker, { type: "end" })), []);
   // While only outputs are owed, it can be asked at once.
   assert.deepEqual(announce(), ["w1: send_results"]);
+});
+
+Deno.test("a task without attempts waits apart from those of other features and limits", () => {
+  const probe = new ManagerProbe();
+  const specs = [{ features: ["gpu"] }, { wallTimeMs: 2e9 }, { endTimeMs: 1e15 }, {}];
+  const worker = probe.join(resources(4));
+  probe.receive(worker, { type: "info", key: "worker-end-time", value: "1000000" });
+  const ids = specs.map((options) => probe.submit(options));
+  assert.deepEqual(probe.dispatched(), [`${ids[3]} on ${worker}`]);
+});
+
+Deno.test("a task that was lost does not hold up others, and is not held up by them", () => {
+  const probe = new ManagerProbe();
+  const gpu = probe.join(resources(2));
+  probe.receive(gpu, { type: "feature", name: "gpu" });
+  const [one, two] = [probe.submit({ features: ["gpu"] }), probe.submit()];
+  probe.schedule();
+  probe.close(gpu);
+  const plain = probe.join(resources(1));
+  assert.deepEqual(probe.dispatched(), [`${two} on ${plain}`]);
+  const other = probe.join(resources(1));
+  probe.receive(other, { type: "feature", name: "gpu" });
+  assert.deepEqual(probe.dispatched(), [`${one} on ${other}`]);
 });

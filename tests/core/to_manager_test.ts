@@ -66,7 +66,6 @@ Deno.test("messages to a manager are written so that released managers read them
     [{ type: "thirdput-complete", value: 0 }, "thirdput-complete 0\n"],
     [{ type: "tlq", url: "http://x/" }, "tlq http://x/\n"],
     [{ type: "status", request: "queue_status" }, "queue_status\n"],
-    [{ type: "http", path: "/queue_status" }, "GET /queue_status HTTP/1.1\n"],
     [{ type: "auth" }, "auth password sha1\n"],
   ];
   for (const [message, text] of cases) assert.equal(textOf(encodeToManager(message)), text);
@@ -101,7 +100,7 @@ Deno.test("what real workers vary is read", () => {
       bytes: 6,
       wallUs: 120_500,
     }],
-    ["GET / HTTP/1.0\r\n", { type: "http", path: "/" }],
+    ["GET / HTTP/1.0\r\nHost: x\r\nA: b\r\n\r\n", { type: "http", path: "/" }],
     ["auth password sha1\n", { type: "auth" }],
   ];
   for (const [text, message] of cases) assert.deepEqual(only(text), message);
@@ -162,4 +161,15 @@ Deno.test("what a worker measured goes through an info line, to a microsecond an
   for (const value of ["", "1", "1 2 3", "1 2 3 x", "1 -2 3 4", "1 2 3 Infinity"]) {
     assert.equal(parseMeasured(value), null, `nothing from "${value}"`);
   }
+});
+
+Deno.test("a browser's question is one once its head is complete, which is not long", () => {
+  const head = (lines: number) => `GET /tasks HTTP/1.1\r\n${"X: y\r\n".repeat(lines)}`;
+  assert.equal(only(head(0)), undefined);
+  assert.equal(only(head(100)), undefined);
+  assert.deepEqual(only(`${head(100)}\r\n`), { type: "http", path: "/tasks" });
+  assert.deepEqual(only(head(101)), {
+    type: "refused",
+    why: "A head of more than 100 lines",
+  });
 });

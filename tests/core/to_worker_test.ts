@@ -90,6 +90,8 @@ Deno.test("end times and wall times of old and new managers are told apart", () 
     ["end_time 1700000000.250000", { endTimeMs: 1_700_000_000_250 }],
     ["end_time 1700000000", { endTimeMs: 1_700_000_000_000 }],
     ["end_time 1700000000250000", { endTimeMs: 1_700_000_000_250 }],
+    ["end_time 1000000000000", { endTimeMs: 1e15 }],
+    ["end_time 1000000000001", { endTimeMs: 1_000_000_000.001 }],
     ["end_time 18446744073709551615", {}],
     ["end_time 18446744073709551615.000000", {}],
     ["end_time 9223372036854775808", {}],

@@ -54,6 +54,8 @@ Deno.test("a decoded transcript encodes to the same bytes where they are ours", 
       for (const stream of streamsOf(text)) {
         const { side, bytes } = stream;
         const messages = decodeStream(side, [bytes]);
+        // Nothing of wqx asks like a browser.
+        if (messages.some((m) => m.type === "http")) continue;
         const again = encodeStream(stream, messages);
         if (messages.at(-1)?.type === "refused") continue;
         if (driven(text).includes(side)) assert.deepEqual(again, bytes);

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { loadAnalysis } from "../../manager/analysis_file.ts";
-import { folderWith, refusal, refuses } from "../support/analysis.ts";
+import { folderWith, loadAnalysis, refusal, refuses } from "../support/analysis.ts";
 
 const processor = "processor: dimuon.ts\n";
 const good = `datasets: {DY: data/a.root}\n${processor}`;
@@ -372,7 +371,7 @@ Deno.test("what is not YAML, or not an analysis, is said in a sentence", async (
     [
       "binary",
       "root\0\0\xff",
-      'Cannot read the analysis "analysis.yaml": it is not a text file in UTF-8',
+      'Cannot read the file "analysis.yaml": it is not a text file in UTF-8',
     ],
   ]);
 });
@@ -382,7 +381,7 @@ Deno.test("bytes that are not UTF-8 are refused", async () => {
   await Deno.writeFile(folder.join("latin1.yaml"), new Uint8Array([0x6e, 0x3a, 0x20, 0xe9]));
   await assert.rejects(loadAnalysis(folder.join("latin1.yaml"), {}), {
     name: "UsageError",
-    message: `Cannot read the analysis "${folder.join("latin1.yaml")}": ` +
+    message: `Cannot read the file "${folder.join("latin1.yaml")}": ` +
       "it is not a text file in UTF-8",
   });
 });
@@ -394,7 +393,7 @@ Deno.test("a file of 50 MB is refused before it is read", async () => {
   await file.truncate(50 * 1024 ** 2);
   await assert.rejects(loadAnalysis(path, {}), {
     name: "UsageError",
-    message: `Cannot read the analysis "${path}": it has 50 MB, and the most is 4 MB`,
+    message: `Cannot read the file "${path}": it has 50 MB, and the most is 4 MB`,
   });
 });
 
@@ -402,12 +401,12 @@ Deno.test("an analysis that is not there, or is a folder, is refused", async () 
   await using folder = await folderWith({ "analysis.yaml": good });
   await assert.rejects(loadAnalysis(folder.join("analysys.yaml"), {}), {
     name: "UsageError",
-    message: `Cannot read the analysis "${folder.join("analysys.yaml")}": there is no such file: ` +
+    message: `Cannot read the file "${folder.join("analysys.yaml")}": there is no such file: ` +
       `did you mean "${folder.join("analysis.yaml")}"?`,
   });
   await assert.rejects(loadAnalysis(folder.path, {}), {
     name: "UsageError",
-    message: `Cannot read the analysis "${folder.path}": it is a folder; name a file in it`,
+    message: `Cannot read the file "${folder.path}": it is a folder; name a file in it`,
   });
 });
 

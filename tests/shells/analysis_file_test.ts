@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { resolve } from "node:path";
-import { loadAnalysis } from "../../manager/analysis_file.ts";
-import { folderWith, load, refusal } from "../support/analysis.ts";
+import { folderWith, load, loadAnalysis, refusal } from "../support/analysis.ts";
 
 const processor = "processor: dimuon.ts\n";
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { createProgress, progressMode } from "../../cmd/progress.ts";
+import { createProgress } from "../../cmd/progress.ts";
+import { progressMode } from "../../cmd/progress_view.ts";
 import type { Progress } from "../../core/analysis/progress.ts";
 import { matchesGolden } from "../support/golden.ts";
 import { needs } from "../support/skip.ts";

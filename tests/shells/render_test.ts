@@ -113,15 +113,17 @@ Deno.test("letters beyond ASCII follow the locale, the most special variable fir
 /** A writer that takes three bytes at a time, and before that does what it is told. */
 function slowWriter(...mishaps: Error[]) {
   const bytes: number[] = [];
+  const writeSync = (chunk: Uint8Array): number => {
+    const mishap = mishaps.shift();
+    if (mishap !== undefined) throw mishap;
+    bytes.push(...chunk.subarray(0, 3));
+    return Math.min(3, chunk.length);
+  };
   return {
     isTerminal: () => false,
     text: () => new TextDecoder().decode(new Uint8Array(bytes)),
-    writeSync(chunk: Uint8Array): number {
-      const mishap = mishaps.shift();
-      if (mishap !== undefined) throw mishap;
-      bytes.push(...chunk.subarray(0, 3));
-      return Math.min(3, chunk.length);
-    },
+    writeSync,
+    write: async (chunk: Uint8Array) => await Promise.try(writeSync, chunk),
   };
 }
 
@@ -139,4 +141,23 @@ Deno.test("a stream goes quiet when its reader has left, and other errors are to
   assert.equal(left.text(), "");
   const full = streamOf(slowWriter(new Error("No space left on device")), {});
   assert.throws(() => full.write("data"), /No space left/);
+});
+
+Deno.test("data is sent whole, and who sends it is told when nobody reads any more", async () => {
+  const writer = slowWriter(new Deno.errors.WouldBlock("full"));
+  assert.equal(await streamOf(writer, {}).send(new TextEncoder().encode("naïve words")), true);
+  assert.equal(writer.text(), "naïve words");
+  const left = slowWriter(new Deno.errors.BrokenPipe("gone"));
+  const stream = streamOf(left, {});
+  const bytes = new TextEncoder().encode("data");
+  assert.deepEqual([await stream.send(bytes), await stream.send(bytes)], [false, false]);
+  assert.equal(left.text(), "");
+  const full = streamOf(slowWriter(new Error("No space left on device")), {});
+  await assert.rejects(full.send(bytes), /No space left/);
+});
+
+Deno.test("the closing table of tasks without events has no column for them", () => {
+  const terminal = recordingTerminal();
+  renderClosingTable([{ ...rows[0]!, category: "fit" }], "table", terminal.stdout);
+  assert.doesNotMatch(terminal.out(), /events/);
 });

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { authenticate } from "../../io/handshake.ts";
+import { Link } from "../../io/link.ts";
+import { selfSignedIdentity } from "../../io/tls_identity.ts";
 import { listedManagers } from "../../worker/find_manager.ts";
 import { runWorker } from "../../worker/run.ts";
 import { deadPort, type ScriptedLink, ScriptedManager } from "../support/scripted_manager.ts";
@@ -202,8 +205,8 @@ Deno.test("a worker without a password gives up on a manager that wants one, and
   using manager = new ScriptedManager();
   await using worker = serving(bed, manager, "--connect-timeout", "200ms");
   const accepting = manager.acceptAll((link) => link.send("auth password sha1\n"));
+  await worker.says(/Cannot connect .*requires a password: give it with --password FILE/);
   assert.equal(await worker.ended, 1, worker.stderr);
-  assert.match(worker.stderr, /Cannot connect .*requires a password: give it with --password FILE/);
   manager.close();
   await accepting;
   await bed.clean();
@@ -451,5 +454,66 @@ Deno.test("a volatile worker leaves by itself and comes back", async () => {
   }
   stop.abort();
   await ended;
+  await bed.clean();
+});
+
+/** A connection of a worker as a manager of ours takes it: TLS, password, then lines. */
+async function acceptSecurely(
+  listener: Deno.TcpListener,
+  password: string,
+): Promise<{ link: Link; greeting: string }> {
+  const link = new Link(await listener.accept());
+  const patience = { deadlineMs: 10_000 };
+  await link.startTls({ role: "server", identity: await selfSignedIdentity() }, patience);
+  const bytes = new TextEncoder().encode(password);
+  const ahead = await authenticate(link, bytes, { role: "manager", ...patience });
+  let greeting = "";
+  for await (const piece of link.received(ahead)) {
+    greeting += new TextDecoder().decode(piece);
+    if (greeting.includes("\n")) break;
+  }
+  return { link, greeting };
+}
+
+Deno.test("--ssl and --password come before the greeting, for each protocol that is tried", async () => {
+  await using bed = await TestBed.create();
+  const file = await bed.folder.write("secret", "pass word\n");
+  await Deno.chmod(file, 0o600);
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const words = ["worker", `127.0.0.1:${listener.addr.port}`, "--ssl", "-P", file, ...quick];
+  await using worker = bed.start(words);
+  const first = await acceptSecurely(listener, "pass word\n");
+  assert.match(first.greeting, /^workqueue 11 /);
+  first.link.close();
+  const second = await acceptSecurely(listener, "pass word\n");
+  assert.match(second.greeting, /^workqueue 9 /);
+  await second.link.write(new TextEncoder().encode("exit\n"));
+  assert.equal(await worker.ended, 0, worker.stderr);
+  second.link.close();
+  await bed.clean();
+});
+
+Deno.test("a manager with another password, or without TLS, is given up with the reason", async () => {
+  await using bed = await TestBed.create();
+  const file = await bed.folder.write("secret", "pass word");
+  await Deno.chmod(file, 0o600);
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const address = `127.0.0.1:${listener.addr.port}`;
+  const impatient = ["--connect-timeout", "1ms", ...quick];
+  await using wrong = bed.start(["worker", address, "--ssl", "-P", file, ...impatient]);
+  await assert.rejects(acceptSecurely(listener, "another"), /wrong password/);
+  await wrong.says(/Cannot connect to a manager at .*: .*password/);
+  assert.equal(await wrong.ended, 1);
+
+  await using plain = bed.start(["worker", address, "--ssl", ...impatient]);
+  (await listener.accept()).close();
+  await plain.says(/Cannot connect to a manager at .*: the TLS handshake with it failed: /);
+  assert.equal(await plain.ended, 1);
+
+  // SIGTERM does not wait for a manager that is busy elsewhere.
+  await using patient = bed.start(["worker", address, "-P", file]);
+  using _busy = await listener.accept();
+  patient.signal("SIGTERM");
+  assert.equal(await patient.ended, 0, patient.stderr);
   await bed.clean();
 });

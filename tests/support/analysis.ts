@@ -1,7 +1,7 @@
 /** Analyses in temporary folders: what is made of them, or what is said against them. */
 import assert from "node:assert/strict";
 import type { AnalysisSpec } from "../../core/analysis/spec.ts";
-import { loadAnalysis } from "../../manager/analysis_file.ts";
+import { loadRun } from "../../manager/run_file.ts";
 import type { Overrides } from "../../manager/run_options.ts";
 import { TempFolder } from "./temp.ts";
 
@@ -24,6 +24,12 @@ export async function load(
   await using folder = await folderWith({ ...files, "analysis.yaml": yaml });
   const spec = await loadAnalysis(folder.join("analysis.yaml"), overrides);
   return { ...spec, folder: folder.path };
+}
+
+/** The file, which holds an analysis. */
+export async function loadAnalysis(path: string, overrides: Overrides): Promise<AnalysisSpec> {
+  const run = await loadRun(path, overrides);
+  return run.kind === "analysis" ? run.spec : assert.fail("it was taken for a list of tasks");
 }
 
 /** The lines of the UsageError, with the temporary folder cut out. */

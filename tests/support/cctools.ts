@@ -103,7 +103,9 @@ export class Driver implements AsyncDisposable {
     await compile(source, executable, libraries.split(" "));
     const lines = script.map((fields) => `${fields.join("\t")}\n`).join("");
     const path = await bed.folder.write(`driver-${crypto.randomUUID()}.txt`, lines);
-    const program = bed.start([path], { command: [executable] });
+    // Its own scratch folder, so that what workers leave can be told from it.
+    const env = { TMPDIR: bed.folder.path };
+    const program = bed.start([path], { command: [executable], env });
     const [, port] = await program.says(/^port (\d+)$/m);
     return new Driver(program, Number(port));
   }
@@ -112,7 +114,7 @@ export class Driver implements AsyncDisposable {
   get results(): ReadonlyMap<string, DriverResult> {
     const text = this.program.stdout;
     const results = new Map<string, DriverResult>();
-    const header = /^result (\S+) (\d+) (\d+) (\d+) (\d+) (\d+)\n/gm;
+    const header = /^result (\S+) (\d+) (-?\d+) (\d+) (-?\d+) (\d+)\n/gm;
     for (let match = header.exec(text); match !== null; match = header.exec(text)) {
       const [result, exit, tries, us, length] = match.slice(2).map(Number) as [
         number,

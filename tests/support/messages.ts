@@ -259,5 +259,4 @@ export const anyToManager: fc.Arbitrary<Sent<ToManager>> = fc.oneof(
     type: fc.constant("status" as const),
     request: fc.stringMatching(/^[a-z]{1,10}_status$/),
   })),
-  bare<ToManager>(record({ type: fc.constant("http" as const), path: word })),
 );

@@ -1,5 +1,8 @@
 /** A manager for tests of workers: a test says what it says, and sees every line. */
+import { within } from "../../io/clock.ts";
 import { until } from "./until.ts";
+
+const acceptMsMax = 20_000;
 
 /** One connection of a worker. */
 export class ScriptedLink implements Disposable {
@@ -94,9 +97,11 @@ export class ScriptedManager implements Disposable {
     return `127.0.0.1:${this.port}`;
   }
 
-  /** The next worker that connects. */
+  /** The next worker that connects; throws if none does. */
   async accept(): Promise<ScriptedLink> {
-    const link = new ScriptedLink(await this.#listener.accept());
+    const accepted = this.#listener.accept();
+    if (!await within(acceptMsMax, accepted)) throw new Error("Waited in vain for a worker");
+    const link = new ScriptedLink(await accepted);
     this.#links.push(link);
     return link;
   }

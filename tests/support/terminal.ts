@@ -16,13 +16,12 @@ export function recordingTerminal(
   const decoder = new TextDecoder();
   const written = { stdout: "", stderr: "" };
   const stream = (name: keyof typeof written) => {
-    const made = streamOf({
-      isTerminal: () => isTTY,
-      writeSync(bytes) {
-        written[name] += decoder.decode(bytes);
-        return bytes.length;
-      },
-    }, env);
+    const writeSync = (bytes: Uint8Array) => {
+      written[name] += decoder.decode(bytes);
+      return bytes.length;
+    };
+    const write = (bytes: Uint8Array) => Promise.resolve(writeSync(bytes));
+    const made = streamOf({ isTerminal: () => isTTY, writeSync, write }, env);
     return Object.defineProperty(made, "columns", { value: columns });
   };
   return {

@@ -24,7 +24,9 @@ import {
 import { encodeToManager, ToManagerGrammar } from "../../core/protocol/to_manager.ts";
 import { encodeToWorker, ToWorkerGrammar } from "../../core/protocol/to_worker.ts";
 import { bytesOf, textOf } from "./builders.ts";
-import { type End, ManagerEnd, type Step, WorkerEnd } from "./transcript_ends.ts";
+import type { End, Step } from "./transcript_ends.ts";
+import { ManagerEnd } from "./transcript_manager.ts";
+import { WorkerEnd } from "./transcript_worker.ts";
 
 export type Side = "M" | "W";
 

@@ -16,6 +16,8 @@ export interface WqxOptions {
   readonly cwd?: string;
   readonly env?: Record<string, string>;
   readonly command?: readonly string[];
+  /** `piped`: the test writes to it, with `write` and `closeInput`. */
+  readonly stdin?: "piped";
 }
 
 /** One running wqx. `await using` ends it, however the test ends. */
@@ -23,6 +25,7 @@ export class Wqx implements AsyncDisposable {
   stdout = "";
   stderr = "";
   readonly #child: Deno.ChildProcess;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>> | null;
   readonly #heard: Promise<unknown>;
   readonly #ended: Promise<number>;
   #running = true;
@@ -33,11 +36,12 @@ export class Wqx implements AsyncDisposable {
       args: [...first, ...args],
       cwd: options.cwd ?? Deno.cwd(),
       env: { NO_COLOR: "1", ...options.env },
-      stdin: "null",
+      stdin: options.stdin ?? "null",
       stdout: "piped",
       stderr: "piped",
       detached: true,
     }).spawn();
+    this.#input = options.stdin === "piped" ? this.#child.stdin.getWriter() : null;
     const hear = async (
       from: ReadableStream<Uint8Array<ArrayBuffer>>,
       into: "stdout" | "stderr",
@@ -72,6 +76,15 @@ export class Wqx implements AsyncDisposable {
     this.#child.kill(signal);
   }
 
+  /** Resolves when the program has taken it. */
+  async write(text: string): Promise<void> {
+    await this.#input?.write(new TextEncoder().encode(text));
+  }
+
+  async closeInput(): Promise<void> {
+    await this.#input?.close().catch(() => {}); // it has ended already
+  }
+
   /** Waits until it has said so, on either stream. */
   async says(pattern: RegExp, timeoutMs = 30_000): Promise<RegExpExecArray> {
     return await until(() => {
@@ -86,6 +99,7 @@ export class Wqx implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#running) this.#child.kill("SIGKILL");
     await this.#ended;
+    await this.closeInput();
   }
 }
 

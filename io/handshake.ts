@@ -1,0 +1,88 @@
+/** Passwords on links: the handshake of core, with a deadline, and the file they come from. */
+import { messageOf, PeerProtocolError, UsageError } from "../core/errors.ts";
+import {
+  type End,
+  passwordBytesMax,
+  PasswordHandshake,
+  passwordOf,
+} from "../core/protocol/auth.ts";
+import type { Link, Patience } from "./link.ts";
+
+/** For a worker to complete the handshake, as in cctools. */
+export const managerPatienceMs = 5000;
+
+/** As long as those of cctools. */
+const challengeLength = 63;
+
+/** Sixteen, so that every random byte gives one of them fairly. */
+const challengeLetters = "abcdefghijklmnop";
+
+export interface AuthenticateOptions extends Patience {
+  /** Which end of the link we are. */
+  readonly role: End;
+}
+
+/**
+ * Proves to the peer that we know the password, and has it prove the same. Returns what was read
+ * beyond the handshake: the first bytes of the protocol. Throws a PeerProtocolError that says of
+ * the peer why it failed ("it presented the wrong password"), and has closed the link then.
+ */
+export async function authenticate(
+  link: Link,
+  password: Uint8Array,
+  { role, ...patience }: AuthenticateOptions,
+): Promise<Uint8Array> {
+  const handshake = new PasswordHandshake(role, password, randomChallenge());
+  return await link.inTime(converse(link, handshake), "the password handshake", patience);
+}
+
+async function converse(link: Link, handshake: PasswordHandshake): Promise<Uint8Array> {
+  await say(link, handshake.opening);
+  for await (const bytes of link.received()) {
+    const step = handshake.receive(bytes);
+    await say(link, step.send);
+    if (step.state === "ok") return step.rest;
+    if (step.state === "failed") throw new PeerProtocolError(step.why);
+  }
+  throw new PeerProtocolError(handshake.closed());
+}
+
+/** A peer that has gone is noticed where its bytes end, which may still say why. */
+async function say(link: Link, bytes: Uint8Array): Promise<void> {
+  if (bytes.length > 0) await link.write(bytes).catch(() => {});
+}
+
+function randomChallenge(): string {
+  const random = crypto.getRandomValues(new Uint8Array(challengeLength));
+  return Array.from(random, (byte) => challengeLetters[byte % challengeLetters.length]).join("");
+}
+
+/**
+ * The password in a file: all of it, a last line end included, as in cctools. Throws a UsageError
+ * if there is none. `warn` hears of a file that everybody on this machine may read.
+ */
+export async function readPasswordFile(
+  path: string,
+  warn: (line: string) => void,
+): Promise<Uint8Array> {
+  const bad = (why: string) => new UsageError(`Cannot read the password from ${path}: ${why}`);
+  let content: Uint8Array;
+  let mode: number | null;
+  try {
+    content = await Deno.readFile(path);
+    ({ mode } = await Deno.stat(path));
+  } catch (error) {
+    throw bad(messageOf(error));
+  }
+  const password = passwordOf(content);
+  if (password.length === 0) {
+    throw bad(content.length === 0 ? "the file is empty" : "the file begins with a NUL byte");
+  }
+  if (password.length > passwordBytesMax) {
+    throw bad(`it has ${password.length} bytes, and Work Queue takes at most ${passwordBytesMax}`);
+  }
+  if (((mode ?? 0) & 0o004) !== 0) {
+    warn(`Everybody on this machine may read the password in ${path}: chmod 600 it`);
+  }
+  return password;
+}

@@ -1,0 +1,160 @@
+/**
+ * TLS on top of a link's bytes, either end. Nothing of the peer is verified: real workers accept any
+ * certificate, and managers ask for none. It keeps listeners out; who may work, the password says.
+ *
+ * By `node:tls`, because Deno's own client cannot accept a self-signed certificate, and its own
+ * server cannot switch Nagle's delay off, which costs 44 ms for every file. `node:tls` reads the
+ * socket as fast as it can, whoever waits; therefore it does not get the socket, but what we hand on.
+ */
+import { isIP } from "node:net";
+import { Duplex } from "node:stream";
+import { connect, TLSSocket } from "node:tls";
+import type { TlsIdentity } from "./tls_identity.ts";
+
+/** A way for bytes, both directions. */
+export interface Channel {
+  /** The next bytes, the caller's to keep; `null` at the end, whatever ended it. */
+  read(): Promise<Uint8Array | null>;
+  /** Resolves when the bytes are taken and their array may be used again; throws if they cannot. */
+  write(bytes: Uint8Array): Promise<void>;
+  close(): void;
+}
+
+/** Our end. A client names the host it asked for, as its user wrote it. */
+export type TlsEnd =
+  | { readonly role: "server"; readonly identity: TlsIdentity }
+  | { readonly role: "client"; readonly host: string };
+
+/** Decrypted and not yet asked for: beyond it, nothing more is read from the socket; bytes. */
+const waitingBytesMax = 256 * 1024;
+
+export class TlsChannel implements Channel {
+  readonly #socket: TLSSocket;
+  readonly #handshake = Promise.withResolvers<void>();
+  /** Of writes under way: a broken socket calls nobody back. */
+  readonly #writing = new Set<(error: Error) => void>();
+  #turn: Promise<void> = Promise.resolve();
+  #waiting: Uint8Array[] = [];
+  #waitingBytes = 0;
+  #ended = false;
+  #broken: Error | null = null;
+  #wake: () => void = () => {};
+  #established = false;
+  #wanted = false;
+  #pulling = false;
+
+  private constructor(private readonly below: Channel, end: TlsEnd) {
+    const transport = new Duplex({
+      read: () => {
+        this.#wanted = true;
+        void this.#pull(transport);
+      },
+      // Its own errors would end up where nobody listens; they break the channel instead.
+      write: (bytes: Uint8Array, _encoding, done) => {
+        below.write(bytes).catch((error) => this.#break(error)).finally(() => done());
+      },
+    });
+    this.#refill = () => void this.#pull(transport);
+    this.#socket = end.role === "server"
+      ? serve(transport, end.identity)
+      : ask(transport, end.host);
+    this.#socket.once(end.role === "server" ? "secure" : "secureConnect", this.#handshake.resolve);
+    this.#socket.on("data", (bytes: Uint8Array) => {
+      // Of a plain kind: `slice` of a Buffer does not copy.
+      this.#waiting.push(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+      this.#waitingBytes += bytes.byteLength;
+      this.#wake();
+    });
+    this.#socket.on("end", () => this.#end());
+    this.#socket.on("close", () => this.#break(new Error("the TLS connection was closed")));
+    this.#socket.on("error", (error) => this.#break(error));
+  }
+
+  /** Resolves after the handshake; throws why it failed, and has closed `below` then. */
+  static async open(below: Channel, end: TlsEnd): Promise<TlsChannel> {
+    const channel = new TlsChannel(below, end);
+    await channel.#handshake.promise;
+    channel.#established = true;
+    return channel;
+  }
+
+  async read(): Promise<Uint8Array | null> {
+    while (this.#waiting.length === 0) {
+      if (this.#ended) return null;
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+    const bytes = this.#waiting.shift()!;
+    this.#waitingBytes -= bytes.length;
+    this.#refill();
+    return bytes;
+  }
+
+  /** The bytes of one call fill records of their own, whatever is called at the same time. */
+  write(bytes: Uint8Array): Promise<void> {
+    const sent = this.#turn.then(() => this.#send(bytes));
+    this.#turn = sent.catch(() => {});
+    return sent;
+  }
+
+  close(): void {
+    this.#break(new Error("the link was closed"));
+  }
+
+  readonly #refill: () => void;
+
+  #send(bytes: Uint8Array): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#broken !== null) return reject(this.#broken);
+      this.#writing.add(reject);
+      this.#socket.write(bytes, (error) => {
+        this.#writing.delete(reject);
+        if (error) reject(error);
+        else resolve();
+      });
+    });
+  }
+
+  /** Hands on what comes from below, while it is wanted and read. */
+  async #pull(transport: Duplex): Promise<void> {
+    if (this.#pulling) return;
+    this.#pulling = true;
+    while (this.#wanted && this.#waitingBytes < waitingBytesMax) {
+      this.#wanted = false;
+      const bytes = await this.below.read();
+      if (this.#broken !== null) break;
+      if (bytes === null && !this.#established) this.#break(new Error("it closed the connection"));
+      else transport.push(bytes);
+      if (bytes === null) break;
+    }
+    this.#pulling = false;
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#wake();
+  }
+
+  #break(error: Error): void {
+    if (this.#broken !== null) return;
+    this.#broken = error;
+    this.#end();
+    this.#handshake.reject(error);
+    for (const reject of this.#writing) reject(error);
+    this.#writing.clear();
+    this.#socket.destroy();
+    this.below.close();
+  }
+}
+
+function serve(transport: Duplex, { key, certificate }: TlsIdentity): TLSSocket {
+  return new TLSSocket(transport, { isServer: true, key, cert: certificate });
+}
+
+function ask(transport: Duplex, host: string): TLSSocket {
+  return connect({
+    socket: transport,
+    rejectUnauthorized: false,
+    // Managers ignore the name, and no address may stand for one (RFC 6066, section 3).
+    ...(isIP(host) === 0 ? { servername: host } : {}),
+  });
+}
