@@ -4,6 +4,7 @@ import { selfCommand } from "../io/self.ts";
 import { interrupts } from "../io/signals.ts";
 import { Analysis, type AnalysisEnd } from "../manager/analysis.ts";
 import { loadRun } from "../manager/run_file.ts";
+import { prepareServing, type Serving } from "../manager/serving.ts";
 import { overrideOptions } from "./analysis_options.ts";
 import { defineCommand, outputOptions } from "./cli.ts";
 import { version } from "./commands.ts";
@@ -11,6 +12,7 @@ import { interruptedExitCode } from "./exit_codes.ts";
 import { createProgress } from "./progress.ts";
 import { progressMode } from "./progress_view.ts";
 import { type OutputMode, outputMode, renderClosingTable, type Terminal } from "./render.ts";
+import { servingOptions } from "./serving_options.ts";
 import { runTaskFile, runTaskStream } from "./task_list.ts";
 
 export const command = defineCommand({
@@ -29,19 +31,22 @@ export const command = defineCommand({
     ["manager tasks.yaml > results.jsonl", "run plain tasks; results come as JSON lines"],
   ],
   arguments: { file: { name: "FILE", describe: 'what to run, see the README; "-" is stdin' } },
-  options: { ...overrideOptions, ...outputOptions },
+  options: { ...overrideOptions, ...servingOptions, ...outputOptions },
   async run({ options, arguments: { file }, terminal }) {
     const mode = outputMode(options);
-    if (file === "-") return await runTaskStream(options, mode, terminal);
+    const warn = (line: string) => terminal.stderr.write(`${line}\n`);
+    const serving = await prepareServing(options, warn);
+    if (file === "-") return await runTaskStream(options, serving, mode, terminal);
     const run = await loadRun(file, options);
     return run.kind === "tasks"
-      ? await runTaskFile(run.list, options, mode, terminal)
-      : await runAnalysis(run.spec, mode, terminal);
+      ? await runTaskFile(run.list, options, serving, mode, terminal)
+      : await runAnalysis(run.spec, serving, mode, terminal);
   },
 });
 
 async function runAnalysis(
   spec: AnalysisSpec,
+  serving: Serving,
   mode: OutputMode,
   terminal: Terminal,
 ): Promise<number> {
@@ -55,7 +60,7 @@ async function runAnalysis(
   let end: AnalysisEnd;
   try {
     const { stop, abort } = signals;
-    end = await Analysis.run(spec, { view, wqx: selfCommand(), version, stop, abort });
+    end = await Analysis.run(spec, { view, wqx: selfCommand(), version, serving, stop, abort });
   } catch (error) {
     if (!signals.stop.aborted) throw error;
     stderr.write("Interrupted; nothing was merged.\n");

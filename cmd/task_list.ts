@@ -6,6 +6,7 @@ import { delay } from "../io/clock.ts";
 import { selfCommand } from "../io/self.ts";
 import { interrupts } from "../io/signals.ts";
 import type { Overrides } from "../manager/run_options.ts";
+import type { Serving } from "../manager/serving.ts";
 import { Problems } from "../manager/source_file.ts";
 import { type TaskListEnd, TaskListRun } from "../manager/task_list.ts";
 import { bareSpec, type TaskList } from "../manager/task_list_file.ts";
@@ -36,11 +37,12 @@ const analysisOnly = {
 export async function runTaskFile(
   { spec, tasks }: TaskList,
   options: Overrides,
+  serving: Serving,
   mode: OutputMode,
   terminal: Terminal,
 ): Promise<number> {
   refuseAnalysisOptions(options);
-  return await runTasks(spec, () => entriesIn(tasks), Infinity, mode, terminal);
+  return await runTasks(spec, () => entriesIn(tasks), Infinity, serving, mode, terminal);
 }
 
 /** Given out little by little: the first tasks run while the last are still to be looked at. */
@@ -54,6 +56,7 @@ async function* entriesIn(tasks: readonly ListedTask[]): AsyncGenerator<readonly
 /** Runs the tasks of stdin, as they come. */
 export async function runTaskStream(
   options: Overrides,
+  serving: Serving,
   mode: OutputMode,
   terminal: Terminal,
 ): Promise<number> {
@@ -64,7 +67,7 @@ export async function runTaskStream(
   const context = { folder: Deno.cwd(), defaults: null, overrides: options };
   const entries = (stop: AbortSignal) =>
     entriesOf(piecesOf(Deno.stdin.readable, stop), "stdin", context);
-  return await runTasks(spec, entries, aheadMax, mode, terminal);
+  return await runTasks(spec, entries, aheadMax, serving, mode, terminal);
 }
 
 function refuseAnalysisOptions(options: Overrides): void {
@@ -79,6 +82,7 @@ async function runTasks(
   spec: ListSpec,
   entriesUntil: (stop: AbortSignal) => Parameters<typeof TaskListRun.run>[1]["entries"],
   aheadMax: number,
+  serving: Serving,
   mode: OutputMode,
   terminal: Terminal,
 ): Promise<number> {
@@ -96,6 +100,7 @@ async function runTasks(
     view,
     wqx: selfCommand(),
     version,
+    serving,
     stop,
     abort,
     entries: entriesUntil(stop),

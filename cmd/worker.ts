@@ -1,6 +1,6 @@
 /** `wqx worker HOST PORT`, also known as `work_queue_worker` */
 import { messageOf, UsageError } from "../core/errors.ts";
-import { parsePorts } from "../core/units.ts";
+import { parsePort, parsePorts } from "../core/units.ts";
 import { type Backoff, volatileMs } from "../core/worker/backoff.ts";
 import {
   type Address,
@@ -141,12 +141,7 @@ function addressesOf(host: string | undefined, port: string | undefined): Addres
     );
   }
   if (port !== undefined) return [{ host, port: portOf(port) }];
-  try {
-    return parseManagers(host);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    throw new UsageError(`Cannot tell which manager to serve: ${error.message}`);
-  }
+  return naming("Cannot tell which manager to serve", () => parseManagers(host));
 }
 
 function portOf(text: string): number {
@@ -160,11 +155,18 @@ function portOf(text: string): number {
 /** Factories pass an empty list where they were given none. */
 function catalogsOf(text: string | undefined): Address[] {
   const portText = Deno.env.get("CATALOG_PORT");
-  const port = portText ? portOf(portText) : catalogPortDefault;
+  const port = portText
+    ? naming("environment CATALOG_PORT", () => parsePort(portText))
+    : catalogPortDefault;
+  return naming("--catalog", () => parseCatalogs(text?.trim() || catalogsDefault, port));
+}
+
+/** Says where the wrong text stands. */
+function naming<T>(place: string, parse: () => T): T {
   try {
-    return parseCatalogs(text?.trim() || catalogsDefault, port);
+    return parse();
   } catch (error) {
-    if (error instanceof UsageError) throw new UsageError(`--catalog: ${error.message}`);
+    if (error instanceof UsageError) throw new UsageError(`${place}: ${error.message}`);
     throw error;
   }
 }

@@ -31,8 +31,6 @@ const waitingBytesMax = 256 * 1024;
 export class TlsChannel implements Channel {
   readonly #socket: TLSSocket;
   readonly #handshake = Promise.withResolvers<void>();
-  /** Of writes under way: a broken socket calls nobody back. */
-  readonly #writing = new Set<(error: Error) => void>();
   #turn: Promise<void> = Promise.resolve();
   #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
@@ -105,12 +103,7 @@ export class TlsChannel implements Channel {
   #send(bytes: Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#broken !== null) return reject(this.#broken);
-      this.#writing.add(reject);
-      this.#socket.write(bytes, (error) => {
-        this.#writing.delete(reject);
-        if (error) reject(error);
-        else resolve();
-      });
+      this.#socket.write(bytes, (error) => error ? reject(error) : resolve());
     });
   }
 
@@ -139,8 +132,6 @@ export class TlsChannel implements Channel {
     this.#broken = error;
     this.#end();
     this.#handshake.reject(error);
-    for (const reject of this.#writing) reject(error);
-    this.#writing.clear();
     this.#socket.destroy();
     this.below.close();
   }

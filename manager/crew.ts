@@ -3,6 +3,7 @@ import type { LocalWorkers as Wanted } from "../core/analysis/spec.ts";
 import type { TaskId } from "../core/ids.ts";
 import type { Attempt, Task, TaskEnd } from "../core/scheduler/tasks.ts";
 import type { WorkerState } from "../core/scheduler/workers.ts";
+import type { Serving } from "./serving.ts";
 import { LocalWorkers } from "./local_workers.ts";
 import { Manager, type ManagerOptions } from "./server.ts";
 
@@ -22,6 +23,7 @@ export interface RunOptions<P> {
   /** Command line that starts this same wqx. */
   readonly wqx: readonly string[];
   readonly version: string;
+  readonly serving: Serving;
   /** Address to listen on; all interfaces by default. */
   readonly hostname?: string;
   /** The first Ctrl-C. */
@@ -46,7 +48,7 @@ export interface WorkerSeen {
   readonly host: string;
 }
 
-export interface CrewOptions extends Omit<ManagerOptions, "hostname" | "version"> {
+export interface CrewOptions extends Omit<ManagerOptions, "hostname" | "version" | "serving"> {
   /** `null`: wait for workers from elsewhere. */
   readonly workers: Wanted | null;
 }
@@ -61,13 +63,14 @@ export class Crew<P> implements AsyncDisposable {
     private readonly run: RunOptions<P>,
     private readonly hooks: RunHooks<P>,
   ) {
-    const { view, hostname, version } = run;
-    const own = { version, ...(hostname !== undefined && { hostname }) };
+    const { view, hostname, version, serving } = run;
+    const own = { version, serving, ...(hostname !== undefined && { hostname }) };
     this.manager = Manager.listen({ ...options, ...own }, {
       attemptEnded: (id, attempt, again) => hooks.attemptEnded(id, attempt, again),
       returned: (task, end) => hooks.returned(task, end),
       workerJoined: (worker) => this.#joined(worker),
       workerLeft: (worker, why) => this.#left(worker, why),
+      refused: (address, why) => view.note(`The connection from ${address} was refused: ${why}`),
       hostBlocked: (host, why) => view.note(`Host ${host} gets no tasks for a while: ${why}`),
     });
     const { port } = this.manager;
@@ -80,7 +83,7 @@ export class Crew<P> implements AsyncDisposable {
     const note = (line: string) => view.note(line);
     this.#local = workers === null
       ? null
-      : new LocalWorkers({ wanted: workers, port, wqx: run.wqx, note });
+      : new LocalWorkers({ wanted: workers, port, wqx: run.wqx, serving, note });
   }
 
   /** Throws a RunError if no port can be listened on. */

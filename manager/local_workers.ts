@@ -1,6 +1,7 @@
 /** Workers that a manager starts on its own machine, keeps alive, and stops. */
 import type { LocalWorkers as Wanted } from "../core/analysis/spec.ts";
 import { RunError } from "../core/errors.ts";
+import type { Serving } from "./serving.ts";
 import { delay, within } from "../io/clock.ts";
 
 /** For a worker to kill its tasks and remove its folders, before it is killed itself. */
@@ -19,6 +20,7 @@ export interface LocalWorkersOptions {
   readonly port: number;
   /** Command line that starts this same wqx. */
   readonly wqx: readonly string[];
+  readonly serving: Serving;
   readonly note: (line: string) => void;
 }
 
@@ -91,13 +93,14 @@ export class LocalWorkers implements AsyncDisposable {
   }
 
   #arguments(): string[] {
-    const { wanted, port } = this.options;
+    const { wanted, port, serving } = this.options;
     const share = (all: number) => Math.max(1, Math.floor(all / wanted.count));
     const memoryMb = Deno.systemMemoryInfo().total / 1024 ** 2;
-    const options: Record<string, number | undefined> = {
+    const options: Record<string, number | string | undefined> = {
       "--cores": wanted.cores ?? share(navigator.hardwareConcurrency),
       "--memory": wanted.memoryMb ?? share(memoryMb),
       "--disk": wanted.diskMb,
+      "--password": serving.password?.path,
     };
     return [
       "worker",
@@ -105,6 +108,7 @@ export class LocalWorkers implements AsyncDisposable {
       String(port),
       "--single-shot",
       "--parent-death",
+      ...(serving.identity === null ? [] : ["--ssl"]),
       // The manager decides when they end.
       "--timeout",
       "30d",

@@ -15,11 +15,13 @@ import type { Attempt, Task, TaskEnd, TaskSpec } from "../core/scheduler/tasks.t
 import type { WorkerState } from "../core/scheduler/workers.ts";
 import { FileSink, nowhere, type Sink, TailSink, UpdateSink } from "../io/files.ts";
 import { delay, within } from "../io/clock.ts";
+import { authenticate, managerPatienceMs } from "../io/handshake.ts";
 import { Link } from "../io/link.ts";
 import { Outbox, type Write } from "../io/outbox.ts";
 import { statusAnswer } from "../core/status/answer.ts";
 import { Statistics } from "../core/status/statistics.ts";
 import { factsOf } from "./facts.ts";
+import { openToAll, type Serving } from "./serving.ts";
 import { sendInput, Unreadable } from "./transfer.ts";
 
 /** Kept of what a task prints; bytes. Enough for any stack trace, too little to fill a manager. */
@@ -37,6 +39,8 @@ export interface ManagerListener {
   returned(task: Task, end: TaskEnd): void;
   workerJoined(worker: WorkerState): void;
   workerLeft(worker: WorkerState, why: string): void;
+  /** A connection that did not get so far as to be a worker. */
+  refused(address: string, why: string): void;
   /** A host gets no tasks for a while. */
   hostBlocked(host: string, why: string): void;
 }
@@ -50,8 +54,8 @@ export interface ManagerOptions {
   /** First free port of the range; 0 to 0: the system's choice. */
   readonly port: { readonly low: number; readonly high: number };
   readonly limits?: Limits;
-  /** By category: a task slower than so many times the average gets a second copy. */
-  readonly stragglerFactors?: ReadonlyMap<string, number>;
+  /** Absent: open to all. */
+  readonly serving?: Serving;
 }
 
 interface Connection {
@@ -67,7 +71,9 @@ interface Connection {
 export class Manager implements AsyncDisposable {
   readonly #scheduler: Scheduler;
   readonly #connections = new Map<WorkerId, Connection>();
-  readonly #serving = new Set<Promise<void>>();
+  readonly #serving: Serving;
+  readonly #links = new Set<Promise<void>>();
+  readonly #stopping = new AbortController();
   readonly #ticking: ReturnType<typeof setInterval>;
   readonly #accepting: Promise<void>;
   readonly #statistics = new Statistics();
@@ -84,10 +90,12 @@ export class Manager implements AsyncDisposable {
     private readonly options: ManagerOptions,
     private readonly owner: ManagerListener,
   ) {
+    this.#serving = options.serving ?? openToAll;
+    const factor = this.#serving.stragglerFactor;
     this.#scheduler = new Scheduler({
       limits: options.limits ?? defaultLimits,
       epochOffsetMs: Date.now() - performance.now(),
-      stragglerFactors: options.stragglerFactors ?? new Map(),
+      stragglerFactors: new Map(factor === null ? [] : [["default", factor]]),
     });
     this.#accepting = this.#accept();
     this.#ticking = setInterval(() => this.#deliver({ type: "tick" }), tickMs);
@@ -129,6 +137,7 @@ export class Manager implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#stopping.abort();
     clearInterval(this.#ticking);
     this.listener.close();
     await this.#accepting;
@@ -138,7 +147,7 @@ export class Manager implements AsyncDisposable {
       await within(farewellMs, outbox.drained());
       link.close();
     });
-    await Promise.all([...farewells, ...this.#serving]);
+    await Promise.all([...farewells, ...this.#links]);
   }
 
   // Events and actions
@@ -261,7 +270,7 @@ export class Manager implements AsyncDisposable {
         project: this.options.name,
         version: this.options.version,
         port: this.port,
-        ssl: false,
+        ssl: this.#serving.identity !== null,
         startedEpochMs: this.#startedEpochMs,
         hostsBlocked: this.#scheduler.hostsBlocked(nowMs),
       }),
@@ -287,12 +296,31 @@ export class Manager implements AsyncDisposable {
         await delay(100);
         continue;
       }
-      const serving = this.#serve(new Link(conn)).finally(() => this.#serving.delete(serving));
-      this.#serving.add(serving);
+      const link = this.#admit(new Link(conn)).finally(() => this.#links.delete(link));
+      this.#links.add(link);
     }
   }
 
-  async #serve(link: Link): Promise<void> {
+  /** TLS and password come before the protocol; they cost nobody else any time. */
+  async #admit(link: Link): Promise<void> {
+    const { password, identity } = this.#serving;
+    const patience = { deadlineMs: managerPatienceMs, signal: this.#stopping.signal };
+    let ahead: Uint8Array | undefined;
+    try {
+      if (identity !== null) await link.startTls({ role: "server", identity }, patience);
+      if (password !== null) {
+        ahead = await authenticate(link, password.content, { role: "manager", ...patience });
+      }
+    } catch (error) {
+      link.close();
+      if (!(error instanceof PeerProtocolError)) throw error;
+      this.owner.refused(link.peer, error.message);
+      return;
+    }
+    await this.#serve(link, ahead);
+  }
+
+  async #serve(link: Link, ahead: Uint8Array | undefined): Promise<void> {
     const worker = workerId(`w${this.#nextWorker++}`);
     const outbox = new Outbox(
       link,
@@ -315,7 +343,7 @@ export class Manager implements AsyncDisposable {
     let why = "it closed the connection";
     try {
       const decoder = new Decoder<ToManager>(new ToManagerGrammar());
-      for await (const bytes of link.received()) {
+      for await (const bytes of link.received(ahead)) {
         decoder.feed(bytes);
         for (let m = decoder.next(); m !== null; m = decoder.next()) {
           await this.#received(worker, connection, state, m);

@@ -68,7 +68,7 @@ function overtakeStragglers(state: SchedulerState, nowMs: number): void {
   for (const task of state.tasks.values()) {
     if (task.phase.name !== "running" || task.phase.copies.length > 1) continue;
     const { category } = task.spec;
-    const factor = stragglerFactors.get(category);
+    const factor = stragglerFactors.get(category) ?? stragglerFactors.get("default");
     const { successes, wallMs } = state.category(category);
     if (factor === undefined || successes < limits.stragglerSuccessesMin) continue;
     const [copy] = copiesOf(task);

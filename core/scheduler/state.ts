@@ -27,7 +27,7 @@ export interface SchedulerOptions {
   readonly epochOffsetMs: number;
   /**
    * By category: a task that runs for so many times the average of its category is given to a
-   * second worker as well.
+   * second worker as well. Categories without a factor of their own have that of `default`.
    */
   readonly stragglerFactors: ReadonlyMap<string, number>;
 }

@@ -65,6 +65,7 @@ async function rate(
       if (++joined === workers) ready.resolve();
     },
     workerLeft() {},
+    refused() {},
     hostBlocked() {},
   });
   await using worker = start(manager.port);

@@ -27,6 +27,7 @@ function worker(name: string, settings: Settings = {}): WorkerState {
     version: "0.1.0",
   };
   state.resourcesKnown = true;
+  state.dialect = { ...state.dialect, endTimeInSeconds: true };
   state.total = settings.total ?? resources(4);
   state.promised = settings.promised ?? state.promised;
   state.stopsAtMs = settings.stopsAtMs ?? null;
@@ -42,7 +43,6 @@ function stateOf(workers: readonly WorkerState[]): SchedulerState {
     stragglerFactors: new Map(),
   });
   for (const one of workers) {
-    one.boxes.clear(); // kept by shape, which is one and the same in these tests
     state.workers.set(one.id, one);
     state.noteRoom(one);
     for (const name of [...one.cached]) state.noteCached(one, name);
@@ -55,7 +55,7 @@ const nameOf = (placement: Placement | null) => placement?.worker.id ?? null;
 /** Where a task goes that has not failed anywhere. */
 function placeOn(spec: Partial<TaskSpec>, workers: readonly WorkerState[]): string | null {
   const state = stateOf(workers);
-  return nameOf(place(state, taskSpec(spec), "shape", state.roomy, 0));
+  return nameOf(place(state, taskSpec(spec), state.roomy, 0));
 }
 
 /** Where one goes that has workers to avoid. */
@@ -95,7 +95,7 @@ Deno.test("the box is a share of the worker that is chosen, and follows its size
   const changing = worker("a", { total: resources(2) });
   const box = () => {
     const state = stateOf([changing]);
-    return place(state, taskSpec(), "shape", state.roomy, 0)?.box;
+    return place(state, taskSpec(), state.roomy, 0)?.box;
   };
   assert.deepEqual(box(), resources(1, 1000, 2000));
   changing.total = resources(4);
@@ -139,7 +139,7 @@ Deno.test("features, the end of the worker and blocked hosts decide who may have
 
   const state = stateOf([worker("bad")]);
   state.host("bad").blockedUntilMs = 1000;
-  const at = (nowMs: number) => nameOf(place(state, taskSpec(), "shape", state.roomy, nowMs));
+  const at = (nowMs: number) => nameOf(place(state, taskSpec(), state.roomy, nowMs));
   assert.deepEqual([at(999), at(1000)], [null, "bad"]);
 });
 

@@ -89,7 +89,7 @@ Deno.test("a worker that says when it will end reads end times in seconds", () =
   const probe = new ManagerProbe();
   const worker = probe.join();
   const state = probe.scheduler.workers.get(worker)!;
-  assert.deepEqual([state.dialect.endTimeInSeconds, state.stopsAtMs], [false, null]);
+  assert.deepEqual([state.dialect.endTimeInSeconds, state.stopsAtMs], [true, null]);
   for (const [value, stopsAtMs] of [["0", null], ["1700000000", 1_700_000_000_000], ["x", null]]) {
     probe.receive(worker, { type: "info", key: "worker-end-time", value: String(value) });
     assert.deepEqual([state.dialect.endTimeInSeconds, state.stopsAtMs], [true, stopsAtMs]);
@@ -108,6 +108,8 @@ Deno.test("a worker gets no task before it has told all its resources", () => {
   probe.receive(worker, { type: "resource tag", tag: -1 });
   assert.deepEqual(probe.dispatched(), []);
   probe.receive(worker, { type: "resource tag", tag: 0 });
+  assert.deepEqual(probe.dispatched(), [], "its end time is still to come");
+  probe.receive(worker, { type: "info", key: "worker-end-time", value: "0" });
   assert.deepEqual(probe.dispatched(), ["1 on w1"]);
   const { total, promised } = probe.scheduler.workers.get(worker)!;
   assert.deepEqual([total, promised], [resources(4, 4, 4, 4), resources(1, 1, 1)]);

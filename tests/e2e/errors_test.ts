@@ -200,8 +200,8 @@ Deno.test("strangers on the manager's port harm nobody", async () => {
   );
   const [, port] = await manager.says(/Listening on port (\d+)/);
   const bad = [
-    "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-    "workqueue 9 old Linux x86_64 7.4.16\n",
+    "GET / SMTP\r\nHELO x\r\n\r\n\r\nGET /\r\n",
+    "workqueue 8 old Linux x86_64 7.1.5\n",
     "workqueue 11 evil Linux x86_64 8.0.0\nresult 0 0 5 1 1\nhello",
     "x".repeat(5000),
     "\0\xff\n",

@@ -128,7 +128,8 @@ Deno.test("the first Ctrl-C merges what is there, marked partial; the second end
     if (twice.running) twice.signal("SIGINT");
     return !twice.running;
   }, { what: "the end" });
-  assert.equal(await twice.ended, 130, twice.stderr);
+  // A press in its last moment, when all is cleaned up, ends it as any program.
+  assert.ok([130, -1].includes(await twice.ended), twice.stderr);
   await bed.clean();
 });
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { authenticate } from "../../io/handshake.ts";
 import { Link } from "../../io/link.ts";
 import { selfSignedIdentity } from "../../io/tls_identity.ts";
+import { gpuFeatures } from "../../worker/features.ts";
 import { listedManagers } from "../../worker/find_manager.ts";
 import { runWorker } from "../../worker/run.ts";
 import { deadPort, type ScriptedLink, ScriptedManager } from "../support/scripted_manager.ts";
@@ -72,8 +73,9 @@ Deno.test("--protocol N offers no other, and a worker that is refused for good s
 Deno.test("several managers on the command line are tried in turn", async () => {
   await using bed = await TestBed.create();
   using manager = new ScriptedManager();
-  const list = `127.0.0.1:${deadPort()}; 127.0.0.1:${deadPort()} ;${manager.address}`;
-  await using worker = bed.start(["worker", list, "--single-shot"]);
+  const list = `127.0.0.1:${deadPort()}; 127.0.0.1:${deadPort()} ;localhost:${manager.port}`;
+  const env = { CCTOOLS_IP_MODE: "IPV4" };
+  await using worker = bed.start(["worker", list, "--single-shot"], { env });
   const link = await manager.accept();
   await link.greeting();
   await link.send("exit\n");
@@ -414,9 +416,21 @@ Deno.test("a wrong command line of a worker gets one sentence, and exit code 2",
   }
   const environment = await bed.run(["worker", "a:1"], { env: { CCTOOLS_IP_MODE: "IPV5" } });
   assert.match(environment.stderr, /CCTOOLS_IP_MODE: "IPV5" is none of AUTO, IPV4 and IPV6/);
+  const port = await bed.run(["worker", "-M", "x"], { env: { CATALOG_PORT: "0" } });
+  assert.match(port.stderr, /^environment CATALOG_PORT: "0" is not a port to connect to/);
   const cores = await bed.run(["worker", "a:1"], { env: { CORES: "many" } });
   assert.match(cores.stderr, /^environment CORES: "many" is not a whole number/);
   await bed.clean();
+});
+
+Deno.test("the models of the gpus are features, each once", async () => {
+  await using bed = await TestBed.create();
+  for (const [card, model] of [["0", "Tesla V100"], ["1", "A100 80GB"], ["2", "Tesla V100"]]) {
+    const text = `Model: \t\t ${model} \nIRQ:   \t\t 52\n`;
+    await bed.folder.write(`gpus/0000:0${card}:00.0/information`, text);
+  }
+  assert.deepEqual(await gpuFeatures(bed.folder.join("gpus")), ["A100 80GB", "Tesla V100"]);
+  assert.deepEqual(await gpuFeatures(bed.folder.join("none")), []);
 });
 
 Deno.test("a volatile worker leaves by itself and comes back", async () => {

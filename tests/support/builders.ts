@@ -237,6 +237,7 @@ export function greeting(hostname: string, size: Resources): ToManager[] {
     resource("gpus", size.gpus),
     resource("cores", size.cores),
     { type: "resource tag", tag: 0 },
+    { type: "info", key: "worker-end-time", value: "0" },
   ];
 }
 

@@ -56,19 +56,20 @@ export function needsParts(name: string, ...parts: readonly Part[]): ReturnType<
 
 export interface RealWorkerOptions {
   readonly cores?: number;
+  readonly diskMb?: number;
   readonly passwordFile?: string;
   readonly args?: readonly string[];
 }
 
-/** A `work_queue_worker` with 1,000 MB of memory and disk that leaves for good when let go. */
+/** A `work_queue_worker` with 1,000 MB of memory that leaves for good when let go. */
 export function startRealWorker(
   bed: TestBed,
   port: number,
-  { cores = 2, passwordFile, args = [] }: RealWorkerOptions = {},
+  { cores = 2, diskMb = 1000, passwordFile, args = [] }: RealWorkerOptions = {},
 ): Wqx {
   return bed.start([
     ...["--single-shot", "-t", "60", "--cores", String(cores), "--memory", "1000"],
-    ...["--disk", "1000"],
+    ...["--disk", String(diskMb)],
     ...(passwordFile === undefined ? [] : ["--password", passwordFile]),
     ...args,
     "127.0.0.1",
