@@ -95,6 +95,7 @@ async function runTasks(
       "Stopping: what runs may end, nothing new starts. Press Ctrl-C again to end at once.",
     );
   });
+  abort.addEventListener("abort", () => view.note("Ending at once."));
   const decoder = new TextDecoder();
   const end = await TaskListRun.run(spec, {
     view,

@@ -29,6 +29,8 @@ export type TlsEnd =
 const waitingBytesMax = 256 * 1024;
 
 export class TlsChannel implements Channel {
+  /** What the socket is to `node:tls`: it carries what we hand on, and what is to be sent. */
+  readonly #transport: Duplex;
   readonly #socket: TLSSocket;
   readonly #handshake = Promise.withResolvers<void>();
   #turn: Promise<void> = Promise.resolve();
@@ -42,20 +44,19 @@ export class TlsChannel implements Channel {
   #pulling = false;
 
   private constructor(private readonly below: Channel, end: TlsEnd) {
-    const transport = new Duplex({
+    this.#transport = new Duplex({
       read: () => {
         this.#wanted = true;
-        void this.#pull(transport);
+        void this.#pull();
       },
       // Its own errors would end up where nobody listens; they break the channel instead.
       write: (bytes: Uint8Array, _encoding, done) => {
         below.write(bytes).catch((error) => this.#break(error)).finally(() => done());
       },
     });
-    this.#refill = () => void this.#pull(transport);
     this.#socket = end.role === "server"
-      ? serve(transport, end.identity)
-      : ask(transport, end.host);
+      ? serve(this.#transport, end.identity)
+      : ask(this.#transport, end.host);
     this.#socket.once(end.role === "server" ? "secure" : "secureConnect", this.#handshake.resolve);
     this.#socket.on("data", (bytes: Uint8Array) => {
       // Of a plain kind: `slice` of a Buffer does not copy.
@@ -83,12 +84,13 @@ export class TlsChannel implements Channel {
     }
     const bytes = this.#waiting.shift()!;
     this.#waitingBytes -= bytes.length;
-    this.#refill();
+    void this.#pull();
     return bytes;
   }
 
   /** The bytes of one call fill records of their own, whatever is called at the same time. */
   write(bytes: Uint8Array): Promise<void> {
+    if (bytes.length === 0) return this.#turn; // no record, so nobody would call back
     const sent = this.#turn.then(() => this.#send(bytes));
     this.#turn = sent.catch(() => {});
     return sent;
@@ -98,17 +100,19 @@ export class TlsChannel implements Channel {
     this.#break(new Error("the link was closed"));
   }
 
-  readonly #refill: () => void;
-
   #send(bytes: Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#broken !== null) return reject(this.#broken);
-      this.#socket.write(bytes, (error) => error ? reject(error) : resolve());
+      this.#socket.write(bytes, (error) => {
+        const trouble = error ?? this.#broken; // the transport keeps its errors to itself
+        if (trouble) reject(trouble);
+        else resolve();
+      });
     });
   }
 
   /** Hands on what comes from below, while it is wanted and read. */
-  async #pull(transport: Duplex): Promise<void> {
+  async #pull(): Promise<void> {
     if (this.#pulling) return;
     this.#pulling = true;
     while (this.#wanted && this.#waitingBytes < waitingBytesMax) {
@@ -116,7 +120,7 @@ export class TlsChannel implements Channel {
       const bytes = await this.below.read();
       if (this.#broken !== null) break;
       if (bytes === null && !this.#established) this.#break(new Error("it closed the connection"));
-      else transport.push(bytes);
+      else this.#transport.push(bytes);
       if (bytes === null) break;
     }
     this.#pulling = false;

@@ -56,6 +56,8 @@ export interface ManagerOptions {
   readonly limits?: Limits;
   /** Absent: open to all. */
   readonly serving?: Serving;
+  /** By category; they win over the factor of `serving`, which is for all others. */
+  readonly stragglerFactors?: ReadonlyMap<string, number>;
 }
 
 interface Connection {
@@ -95,7 +97,10 @@ export class Manager implements AsyncDisposable {
     this.#scheduler = new Scheduler({
       limits: options.limits ?? defaultLimits,
       epochOffsetMs: Date.now() - performance.now(),
-      stragglerFactors: new Map(factor === null ? [] : [["default", factor]]),
+      stragglerFactors: new Map([
+        ...(factor === null ? [] : [["default", factor] as const]),
+        ...(options.stragglerFactors ?? []),
+      ]),
     });
     this.#accepting = this.#accept();
     this.#ticking = setInterval(() => this.#deliver({ type: "tick" }), tickMs);

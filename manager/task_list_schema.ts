@@ -283,13 +283,15 @@ const synonyms = [
   ["env", "environment"],
 ] as const;
 
+const fastAbort = z.number().refine((factor) => factor > 1, { message: "it must be more than 1" });
+
 export const taskListSchema = mapping({
   name: projectName.optional(),
   tasks: byShape<readonly unknown[]>("a list of tasks", { list: z.array(z.unknown()) }),
   defaults: common.transform(commonOf).optional(),
   categories: z.record(
     category,
-    mapping({ fast_abort: z.number().min(1).optional() }),
+    mapping({ fast_abort: fastAbort.optional() }),
   ).optional(),
   workers: workersKey.optional(),
   port: portKey.default({ low: 0, high: 0 }),

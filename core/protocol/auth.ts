@@ -79,7 +79,7 @@ export class PasswordHandshake {
         return this.#failed(send, `it sent a line of more than ${authLineBytesMax} bytes`);
       }
       if (length < 0) {
-        this.#partial = data.slice();
+        this.#partial = data;
         return { state: "more", send: ascii.encode(send.join("")) };
       }
       const why = this.#line(textOf(data.subarray(0, length)), send);

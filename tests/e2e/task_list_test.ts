@@ -112,7 +112,7 @@ Deno.test("a task that fails is tried again as often as it says, and takes along
     "tasks.jsonl",
     jsonLines([
       { name: "good", command: "echo fine" },
-      { name: "bad", command: "echo oops; exit 7", retries: 2 },
+      { name: "bad", command: "echo oops; exit 3", retries: 2 },
       { name: "next", command: "true", after: ["good", "bad"] },
       { name: "last", command: "true", after: "next" },
       { command: "true", after: "good" },
@@ -123,14 +123,14 @@ Deno.test("a task that fails is tried again as often as it says, and takes along
   const results = resultsOf(wqx);
   assert.deepEqual(results.map(({ state, attempts, why }) => [state, attempts, why]), [
     ["success", 1, null],
-    ["failure", 3, "it ended with exit code 7"],
+    ["failure", 3, "it ended with exit code 3"],
     ["not run", 0, 'it comes after task "bad", which failed'],
     ["not run", 0, 'it comes after task "next", which was not run'],
     ["success", 1, null],
   ]);
   assert.equal(results[1]!.output, "oops\n");
   assert.match(wqx.stderr, /Failed task "bad" \(2\) on host \S+; trying again: it ended with exit/);
-  assert.match(wqx.stderr, /Task "bad" \(2\) failed on host \S+: it ended with exit code 7/);
+  assert.match(wqx.stderr, /Task "bad" \(2\) failed on host \S+: it ended with exit code 3/);
   assert.match(wqx.stderr, /Tasks: 2 succeeded, 1 failed, 2 not run/);
   assert.equal((await readJson(bed.folder.join("out/report.json"))).state, "failed");
   await bed.clean();
@@ -272,8 +272,8 @@ Deno.test("the second Ctrl-C ends at once, with a result for every task and no p
   await wqx.says(/Press Ctrl-C again/);
   // Pressed until it works: what comes at once after the first counts as the same press.
   await until(() => {
-    if (wqx.running) wqx.signal("SIGINT");
-    return !wqx.running;
+    if (/Ending at once/.test(wqx.stderr)) return true;
+    wqx.signal("SIGINT");
   }, { what: "the end" });
   assert.equal(await wqx.ended, 130, wqx.stderr);
   assert.deepEqual(resultsOf(wqx).map(({ state }) => state), Array(4).fill("canceled"));
@@ -296,12 +296,35 @@ Deno.test("a cached output is not sent to the worker that made it", async () => 
     "tasks.yaml",
     `
 tasks:
-  - {name: make, command: "head -c 1000000 /dev/zero > big", outputs: [{file: big, cache: yes}]}
-  - {command: "wc -c < big", inputs: [{file: big, cache: yes}], after: make}
+  - {name: make, command: "echo made > kept; cp kept copy", outputs: [{file: kept, cache: yes}, copy]}
+  - {name: spoil, command: "echo more >> ${bed.folder.join("kept")}", after: make}
+  - {command: cat kept copy, inputs: [{file: kept, cache: yes}, {file: copy, cache: yes}], after: spoil}
 `,
   );
   const wqx = await manage(bed, "tasks.yaml");
   assert.equal(wqx.code, 0, wqx.stdout);
-  assert.equal(resultsOf(wqx)[1]!.output.trim(), "1000000");
+  assert.equal(await Deno.readTextFile(bed.folder.join("kept")), "made\nmore\n");
+  assert.equal(resultsOf(wqx)[2]!.output, "made\nmade\n", "the worker has its own");
+  await bed.clean();
+});
+
+Deno.test("a straggler of a category that has a factor is overtaken by a second copy", async () => {
+  await using bed = await TestBed.create();
+  const quick = Array.from({ length: 10 }, () => ({ command: "sleep 0.1" }));
+  // Slow for whoever comes first.
+  const command = `mkdir ${
+    bed.folder.join("first")
+  } 2>/dev/null && exec sleep 1000; echo overtaken`;
+  const list = {
+    workers: { max: 2, cores: 1 },
+    categories: { fit: { fast_abort: 3 } },
+    defaults: { category: "fit" },
+    tasks: [...quick, { command, after: quick.map((_, i) => i + 1) }],
+  };
+  await bed.folder.write("tasks.json", JSON.stringify(list));
+  const wqx = await manage(bed, "tasks.json");
+  assert.equal(wqx.code, 0, wqx.stderr);
+  const last = resultsOf(wqx)[10]!;
+  assert.deepEqual([last.output, last.exit_code, last.attempts], ["overtaken\n", 0, 2]);
   await bed.clean();
 });

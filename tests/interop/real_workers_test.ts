@@ -103,16 +103,24 @@ Deno.test({
     const tasks = [{ name: "guarded", command: "echo inside" }];
     const { manager, port } = await startTaskList(bed, tasks, "--password", right);
     await using _manager = manager;
-    for (const options of [{ passwordFile: wrong }, {}]) {
+    for (
+      const [options, says] of [
+        [{ passwordFile: wrong }, /wrong password/],
+        [{}, /requires a password/],
+      ] as const
+    ) {
+      // It would try again for a minute, or rest for some seconds.
       await using stranger = startRealWorker(bed, port, options);
-      await stranger.ended;
-      assert.equal(manager.running, true, manager.stderr);
+      await stranger.says(says);
     }
+    await sweepAfterRealWorker(bed);
     assert.doesNotMatch(manager.stderr, /joined/);
-    assert.match(manager.stderr, /password/);
-    await using _worker = startRealWorker(bed, port, { passwordFile: right });
+    assert.match(manager.stderr, /presented the wrong password/);
+    assert.match(manager.stderr, /without authenticating/);
+    await using worker = startRealWorker(bed, port, { passwordFile: right });
     assert.equal(await manager.ended, 0, manager.stderr);
     assert.deepEqual(resultsOf(manager).map(({ output }) => output), ["inside\n"]);
+    assert.equal(await worker.ended, 0, worker.stderr);
     await bed.clean();
   },
 });

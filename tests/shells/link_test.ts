@@ -32,6 +32,7 @@ for (const [kind, tls] of kinds) {
     using pair = await LinkPair.open({ tls });
     const reading = readBytes(pair.worker, 20 * 100_000);
     const buffer = new Uint8Array(100_000);
+    await pair.manager.write(new Uint8Array(0));
     for (let i = 0; i < 20; i++) await pair.manager.write(buffer.fill(i));
     const bytes = await reading;
     for (let i = 0; i < 20; i++) assert.equal(bytes[i * 100_000 + 99_999], i);

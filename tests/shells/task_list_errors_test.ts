@@ -174,9 +174,9 @@ Deno.test("a wrong key or value of a task is shown with its place and what would
       "memory, disk, gpus, category, priority, retries, features, wall_time, end_time",
     ],
     [
-      "a factor below 1",
-      "categories: {fit: {fast_abort: 0.5}}\ntasks: [{command: x}]\n",
-      "tasks.yaml:1:32: categories.fit.fast_abort: it must be 1 or more",
+      "a factor of 1",
+      "categories: {fit: {fast_abort: 1}}\ntasks: [{command: x}]\n",
+      "tasks.yaml:1:32: categories.fit.fast_abort: it must be more than 1",
     ],
   ]));
 

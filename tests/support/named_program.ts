@@ -2,6 +2,8 @@
 import { restoreEnvironment, selfExecutable, startedAs } from "../../io/self.ts";
 
 restoreEnvironment();
-const left = Object.keys(Deno.env.toObject()).filter((name) => name.startsWith("WQX_"));
+const left = Object.keys(Deno.env.toObject()).filter((name) =>
+  name.startsWith("WQX_") && name !== "WQX_TEST_PYTHON"
+);
 const text = JSON.stringify({ startedAs: startedAs(), executable: selfExecutable(), left });
 Deno.stdout.writeSync(new TextEncoder().encode(text));
