@@ -152,3 +152,25 @@ export default {
   },
 } satisfies Processor;
 `;
+
+Deno.test("with TLS and a password the run goes on as without, and strangers stay outside", async () => {
+  await using bed = await TestBed.create();
+  await bed.folder.write("right", "sesame\n");
+  await bed.folder.write("wrong", "sesam\n");
+  await Deno.chmod(bed.folder.join("right"), 0o600);
+  const args = ["manager", `${demo}/analysis.yaml`, "--workers", "none", "--output", "out"];
+  await using manager = bed.start([...args, "--ssl", "--password", "right"]);
+  const [, port] = await manager.says(/Listening on port (\d+)/);
+  const start = (...options: string[]) =>
+    bed.run(["worker", "127.0.0.1", port!, "--single-shot", ...options]);
+  assert.notEqual((await start("--password", "right")).code, 0, "it speaks no TLS");
+  await manager.says(/refused: .*TLS/);
+  await start("--ssl", "--password", "wrong");
+  await manager.says(/refused: it presented the wrong password/);
+  const right = await start("--ssl", "--password", "right");
+  assert.equal(right.code, 0, right.stderr);
+  assert.equal(await manager.ended, 0, manager.stderr);
+  const { events } = await readJson(bed.folder.join("out/result.json"));
+  assert.deepEqual(events, { processed: 160_000, total: 160_000 });
+  await bed.clean();
+});

@@ -84,14 +84,14 @@ const all = (...tasks: ListedTask[]) => ReadableStream.from([tasks.map(entry)]);
 
 Deno.test("no more entries are asked for than may wait, and none after a stop", async () => {
   let asked = 0;
-  async function* endless(): AsyncGenerator<readonly ListEntry[]> {
-    for (let id = 1;; id += 10) {
+  async function* many(): AsyncGenerator<readonly ListEntry[]> {
+    for (let id = 1; id < 5000; id += 10) {
       asked++;
       yield Array.from({ length: 10 }, (_, i) => entry(listed(id + i)));
       await Promise.resolve();
     }
   }
-  await using probe = await Probe.start(endless(), { aheadMax: 100 });
+  await using probe = await Probe.start(many(), { aheadMax: 100 });
   await until(() => probe.updates.filter(({ waiting }) => waiting >= 100).length >= 3, {
     what: "a full queue, seen three times",
   });
