@@ -198,8 +198,8 @@ Deno.test("every module is imported by another one, or is one that people start"
   const used = new Set<string>();
   for (const file of modules) {
     for (const { target } of importsOf(file)) if (target !== null) used.add(target);
-    // Started by its path: new URL("../support/x.ts", import.meta.url).
-    for (const [, path = ""] of file.text.matchAll(/new URL\(\s*"(\.[^"]+\.ts)"/g)) {
+    // Started as a process of its own, by its path from here: "./x.ts", "../support/x.ts", "x.ts".
+    for (const [, path = ""] of file.text.matchAll(/"((?:\.{1,2}\/)*[\w/]+\.ts)"/g)) {
       used.add(normalize(join(dirname(file.path), path)));
     }
   }
