@@ -53,6 +53,11 @@ export interface TaskListEnd {
   readonly outputs: readonly string[];
 }
 
+interface Driven {
+  readonly workers: readonly WorkerSeen[];
+  readonly progress: TaskProgress;
+}
+
 export class TaskListRun {
   readonly #dependencies = new Dependencies();
   readonly #sums = new CategorySums();
@@ -92,12 +97,14 @@ export class TaskListRun {
     await using folder = await RunFolder.open(spec.output);
     const log = await ResultLog.open(`${folder.path}/${resultsName}`, options.reader);
     const run = new TaskListRun(spec, options, log);
-    let workers: readonly WorkerSeen[];
+    let driven: Driven;
     try {
-      workers = await run.#drive();
+      driven = await run.#drive();
     } finally {
       await log.end(options.abort);
     }
+    const { workers, progress } = driven;
+    options.view.finish(progress); // after the last result
     await folder.write(reportName, JSON.stringify(run.#report(workers), null, 1) + "\n");
     return {
       interrupted: run.#stopping,
@@ -108,7 +115,7 @@ export class TaskListRun {
     };
   }
 
-  async #drive(): Promise<readonly WorkerSeen[]> {
+  async #drive(): Promise<Driven> {
     await using crew: Crew<TaskProgress> = Crew.start(this.spec, this.options, {
       attemptEnded: (id, attempt, again) => this.#attemptEnded(crew, id, attempt, again),
       returned: (task, end) => this.#returned(crew, task, end),
@@ -120,8 +127,7 @@ export class TaskListRun {
     const feeding = this.#feed(crew).catch((error) => this.#finished.reject(error));
     await crew.until(Promise.race([this.#finished.promise, this.log.failed]));
     await feeding;
-    this.options.view.finish(this.#progress(crew));
-    return crew.workersSeen;
+    return { workers: crew.workersSeen, progress: this.#progress(crew) };
   }
 
   // Entries

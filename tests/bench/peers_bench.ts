@@ -52,14 +52,9 @@ async function byFakeWorkers(bed: TestBed, count: number): Promise<BenchRow[]> {
   if (workQueueMissing() !== null) return rows;
   const driver = await startWorkQueue(bed, fakeTasks, count);
   const { seconds } = await time(driver, (port) => startFakeWorkers(bed, port, count, 9));
-  const name = `${what}: libwork_queue`;
-  const ratio = { to: "wqx manager", value: fakeTasks / seconds / wqx.perSecond };
-  rows.push({ name, value: fakeTasks / seconds, unit: "tasks/s", ratio });
-  rows.push({
-    name: `${what}: wqx ÷ libwork_queue`,
-    value: wqx.perSecond * seconds / fakeTasks,
-    unit: "×",
-  });
+  const value = fakeTasks / seconds;
+  rows.push({ name: `${what}: libwork_queue`, value, unit: "tasks/s" });
+  rows.push({ name: `${what}: wqx ÷ libwork_queue`, value: wqx.perSecond / value, unit: "×" });
   return rows;
 }
 

@@ -328,3 +328,31 @@ Deno.test("a straggler of a category that has a factor is overtaken by a second 
   assert.deepEqual([last.output, last.exit_code, last.attempts], ["overtaken\n", 0, 2]);
   await bed.clean();
 });
+
+Deno.test("a watched output can be read while its task runs", async () => {
+  await using bed = await TestBed.create();
+  const gate = bed.folder.join("gate");
+  const command = `echo one > log; until [ -e ${gate} ]; do sleep 0.05; done; echo two >> log`;
+  const tasks = [{ command, outputs: { file: "seen/log", watch: true } }];
+  await bed.folder.write("tasks.jsonl", jsonLines(tasks));
+  await using wqx = bed.start(["manager", "tasks.jsonl"]);
+  const seen = () => Deno.readTextFile(bed.folder.join("seen/log")).catch(() => "");
+  await until(async () => await seen() === "one\n", { what: "the first line", timeoutMs: 20_000 });
+  await Deno.writeTextFile(gate, "");
+  assert.equal(await wqx.ended, 0, wqx.stderr);
+  assert.equal(await seen(), "one\ntwo\n");
+  await bed.clean();
+});
+
+Deno.test("tasks wait for a worker that has the features they ask for", async () => {
+  await using bed = await TestBed.create();
+  await bed.folder.write("tasks.jsonl", jsonLines([{ command: "echo here", features: "avx" }]));
+  await using manager = bed.start(["manager", "tasks.jsonl"]);
+  const [, port] = await manager.says(/Listening on port (\d+)/);
+  await manager.says(/Worker w1 joined/);
+  await using worker = bed.start(["worker", "127.0.0.1", port!, "--feature", "avx"]);
+  assert.equal(await manager.ended, 0, manager.stderr);
+  assert.equal(resultsOf(manager)[0]!.worker, "w2");
+  await worker.ended;
+  await bed.clean();
+});
