@@ -163,8 +163,11 @@ export class TailSink implements Sink {
 
   /** What is kept, after a line that says how much is not. */
   get bytes(): Uint8Array {
-    const note = this.#dropped === 0 ? "" : `[${this.#dropped} bytes of output left out]\n`;
-    return concat([new TextEncoder().encode(note), ...this.#pieces]);
+    const kept = concat(this.#pieces);
+    const dropped = this.#dropped + Math.max(0, kept.length - this.bytesMax);
+    if (dropped === 0) return kept;
+    const note = new TextEncoder().encode(`[${dropped} bytes of output left out]\n`);
+    return concat([note, kept.subarray(-this.bytesMax)]);
   }
 }
 

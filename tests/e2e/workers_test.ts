@@ -100,10 +100,12 @@ Deno.test("the first Ctrl-C merges what is there, marked partial; the second end
     const manager = bed.start(["manager", "slow.yaml", "--output", "out"]);
     const parts = bed.folder.join("out/.parts");
     await until(async () => {
-      const names = [];
-      for await (const { name } of Deno.readDir(parts)) names.push(name);
+      // The manager takes the folder over: for a moment it is not there.
+      const entries = await Array.fromAsync(Deno.readDir(parts)).catch(() => []);
+      const names = entries.map(({ name }) => name);
       return names.some((name) => name.startsWith("p-") && name.endsWith(".acc"));
-    }, { what: "a partial result", timeoutMs: 30_000 }).catch((error) => {
+    }, { what: "a partial result", timeoutMs: 30_000 }).catch(async (error) => {
+      await manager[Symbol.asyncDispose]();
       throw new Error(`${error.message}: ${manager.stderr}`);
     });
     return manager;

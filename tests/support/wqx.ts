@@ -72,8 +72,13 @@ export class Wqx implements AsyncDisposable {
     return this.#running;
   }
 
+  /** Without effect on a program that has ended, which is known a moment later. */
   signal(signal: Deno.Signal): void {
-    this.#child.kill(signal);
+    try {
+      this.#child.kill(signal);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+    }
   }
 
   /** Resolves when the program has taken it. */
@@ -97,7 +102,7 @@ export class Wqx implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#running) this.#child.kill("SIGKILL");
+    if (this.#running) this.signal("SIGKILL");
     await this.#ended;
     await this.closeInput();
   }
