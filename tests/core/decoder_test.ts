@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
-import fc from "fast-check";
 import { PeerProtocolError } from "../../core/errors.ts";
 import { Decoder, type Grammar, type Parsed } from "../../core/protocol/decoder.ts";
 import { lineBytesMax } from "../../core/protocol/messages.ts";
-import { ToManagerGrammar } from "../../core/protocol/to_manager.ts";
-import { ToWorkerGrammar } from "../../core/protocol/to_worker.ts";
 import { bytesOf, textOf } from "../support/builders.ts";
 import { cutAt } from "../support/transcript.ts";
 
@@ -174,98 +171,4 @@ Deno.test("a line of 4095 bytes is read, one more byte is refused, however it is
   assert.equal(decoder.next(), null);
   decoder.feed(bytesOf("x"));
   assert.throws(() => decoder.next(), tooLong);
-});
-
-/** Counts, beside the decoder, what was consumed; text without CR, NUL and bytes over 127. */
-class Counting<M> implements Grammar<M> {
-  consumed = 0;
-  awaited = 0;
-
-  constructor(private readonly inner: Grammar<M>) {}
-
-  line(text: string): Parsed<M> {
-    this.consumed += text.length + 1;
-    const parsed = this.inner.line(text);
-    if (parsed.kind === "part") this.awaited = parsed.blobBytes ?? 0;
-    return parsed;
-  }
-
-  blob(bytes: Uint8Array): M | null {
-    this.consumed += bytes.length;
-    this.awaited = 0;
-    return this.inner.blob(bytes);
-  }
-}
-
-const fragment = fc.oneof(
-  fc.constantFrom(
-    ..."put task cmd env category cores infile outfile end get unlink kill check result file info"
-      .split(" "),
-    ..."missing workqueue resource tag alive available_results feature a in-1 .. 0644".split(" "),
-    ..."dir symlink url puturl putcmd thirdget thirdput update cache-update cache-invalid".split(
-      " ",
-    ),
-    ..."end_time wall_time invalidate-file tlq thirdput-complete queue_status GET".split(" "),
-    ..."0 1 2 3 11 99 5000 -1 1.5 18446744073709551615 %2E%2E a%2Fb".split(" "),
-  ),
-  fc.constant("\n"),
-  fc.constant("\n"),
-  fc.constant("task 1\ncmd 3\n"),
-  fc.constant("dir a\nsymlink b 2\n"),
-  fc.string({ unit: "binary-ascii", maxLength: 20 }),
-  fc.nat({ max: 5000 }).map((n) => "y".repeat(n)),
-).map((text) => text.replaceAll(/[\0\r]/g, ""));
-
-const anything = fc.array(fc.tuple(fragment, fc.constantFrom(" ", "", "\n")), { maxLength: 40 })
-  .map((parts) => parts.flat().join(""));
-
-Deno.test("any text gives messages or a PeerProtocolError, and little is buffered meanwhile", () => {
-  for (const makeGrammar of [() => new ToWorkerGrammar(), () => new ToManagerGrammar()]) {
-    fc.assert(
-      fc.property(anything, fc.array(fc.nat()), (text, places) => {
-        const grammar = new Counting<object>(makeGrammar());
-        const decoder = new Decoder<object>(grammar);
-        let fed = 0;
-        try {
-          for (const piece of cutAt(bytesOf(text), [...places, ...everyLine(text)])) {
-            decoder.feed(piece);
-            fed += piece.length;
-            for (let m = decoder.next(); m !== null; m = decoder.next()) {
-              if ("bytes" in m) grammar.consumed += (m.bytes as Uint8Array).length;
-            }
-            const most = grammar.awaited > 0 ? grammar.awaited : lineBytesMax;
-            assert.ok(fed - grammar.consumed <= most, `${fed - grammar.consumed} bytes buffered`);
-          }
-        } catch (error) {
-          if (!(error instanceof PeerProtocolError)) throw error;
-        }
-      }),
-      { numRuns: 300 },
-    );
-  }
-});
-
-/** Places before and after each line end. */
-function everyLine(text: string): number[] {
-  return [...text].flatMap((c, i) => c === "\n" ? [i, i + 1] : []);
-}
-
-Deno.test("any bytes at all give messages or a PeerProtocolError", () => {
-  const noise = fc.array(
-    fc.oneof(fc.uint8Array({ maxLength: 30 }), fragment.map((text) => bytesOf(text))),
-    { maxLength: 20 },
-  );
-  fc.assert(fc.property(noise, (pieces) => {
-    for (const grammar of [new ToWorkerGrammar(), new ToManagerGrammar()]) {
-      const decoder = new Decoder<object>(grammar);
-      try {
-        for (const piece of pieces) {
-          decoder.feed(piece);
-          while (decoder.next() !== null);
-        }
-      } catch (error) {
-        if (!(error instanceof PeerProtocolError)) throw error;
-      }
-    }
-  }));
 });
