@@ -111,7 +111,11 @@ static int describe(struct work_queue_task *t, char **f)
 	} else if(!strcmp(word, "buffer")) {
 		work_queue_task_specify_buffer(t, f[1], strlen(f[1]), f[2], atoi(f[3]));
 	} else if(!strcmp(word, "remotely")) {
+#if WQ_PROTOCOL >= 11
+		work_queue_task_specify_file_command(t, f[1], f[2], WORK_QUEUE_INPUT, atoi(f[3]));
+#else
 		work_queue_task_specify_file_command(t, f[2], f[1], WORK_QUEUE_INPUT, atoi(f[3]));
+#endif
 	} else if(!strcmp(word, "env")) {
 		work_queue_task_specify_environment_variable(t, f[1], f[2]);
 	} else if(!strcmp(word, "cores")) {

@@ -31,6 +31,12 @@ const libraries = "-lwork_queue -lbatch_job -lchirp -ldttools -lssl -lcrypto -lz
 
 const libraryFolders = ["/usr/lib", "/usr/local/lib"];
 
+/**
+ * Protocol that the real parts speak: Debian's 9, unless others come first in PATH, CPATH and
+ * LIBRARY_PATH.
+ */
+export const realProtocol = Number(Deno.env.get("WQX_TEST_PROTOCOL") ?? "9");
+
 /** Absolute path of a part, or `null` where it is not installed. */
 export function findPart(part: Part): string | null {
   const isLibrary = part === "libwork_queue";
@@ -151,7 +157,7 @@ export async function compile(
   flags: readonly string[] = [],
 ): Promise<void> {
   const { success, stderr } = await new Deno.Command("gcc", {
-    args: ["-O1", "-Wall", "-o", executable, source, ...flags],
+    args: ["-O1", "-Wall", `-DWQ_PROTOCOL=${realProtocol}`, "-o", executable, source, ...flags],
     stdin: "null",
   }).output();
   if (!success) throw new Error(`Cannot compile ${source}: ${new TextDecoder().decode(stderr)}`);
