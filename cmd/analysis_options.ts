@@ -2,7 +2,10 @@
  * Options of a run; keys are those of `Overrides`. They win over the file, but what a task of a
  * list says of itself wins over them.
  */
+import { modes, parseMode } from "../core/allocation/mod.ts";
 import { UsageError } from "../core/errors.ts";
+import { type MonitorMode, monitorModes } from "../core/monitor/mode.ts";
+import { didYouMean } from "../core/suggest.ts";
 import { parseCount, parsePorts, parseSizeMb } from "../core/units.ts";
 import { parseWorkers } from "../manager/schema.ts";
 import type { OptionRows } from "./cli.ts";
@@ -84,4 +87,27 @@ export const overrideOptions = {
     parse: atLeastNone,
     group: "Tasks",
   },
+  resourceMode: {
+    flags: "    --resource-mode MODE",
+    describe: `how much tasks are given: ${modes.join(", ")}`,
+    defaultShown: "adaptive",
+    parse: parseMode,
+    group: "Tasks",
+  },
+  monitor: {
+    flags: "    --monitor MODE",
+    describe:
+      '"watchdog" ends tasks that use more than they were given, "measure" only measures, ' +
+      '"off" does neither',
+    defaultShown: "watchdog; measure with --resource-mode fixed",
+    parse: parseMonitorMode,
+    group: "Tasks",
+  },
 } satisfies OptionRows;
+
+function parseMonitorMode(text: string): MonitorMode {
+  const mode = monitorModes.find((one) => one === text);
+  if (mode !== undefined) return mode;
+  const hint = didYouMean(text, monitorModes) || `: it can be ${monitorModes.join(", ")}`;
+  throw new UsageError(`"${text}" is not a way to monitor${hint}`);
+}

@@ -28,6 +28,10 @@ export const registry: Registry = {
     summary: "run tasks for a manager",
     load: async () => (await import("./worker.ts")).command,
   },
+  monitor: {
+    summary: "run a command, measure what it uses, hold it to limits",
+    load: async () => (await import("./monitor.ts")).command,
+  },
   links: {
     summary: "make links with the names of Work Queue's programs",
     load: async () => (await import("./links.ts")).command,

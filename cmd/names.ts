@@ -24,6 +24,7 @@ export const programNames: Readonly<Record<string, ProgramRow>> = {
   work_queue_worker: { command: "worker", exitCodes: { wrongUsage: 1, failed: 0 } },
   work_queue_factory: { command: "factory", exitCodes: { wrongUsage: 1, failed: 1 } },
   work_queue_status: { command: "status", exitCodes: { wrongUsage: 1, failed: 1 } },
+  resource_monitor: { command: "monitor", exitCodes: { wrongUsage: 4, failed: 4 } },
   catalog_server: { command: "catalog", exitCodes: { wrongUsage: 1, failed: 1 } },
 };
 

@@ -1,5 +1,6 @@
 /** How a running analysis looks: four bars, or a line. */
-import type { Counted, Progress } from "../core/analysis/progress.ts";
+import { describeAllocation } from "../core/allocation/report.ts";
+import type { ChunkCounts, Counted, Progress } from "../core/analysis/progress.ts";
 import { formatDuration, formatShort } from "../core/units.ts";
 import {
   createView,
@@ -27,10 +28,12 @@ const analysisLook: Look<Progress> = {
     { title: "Accumulated", unit: "task", counted: (p) => p.accumulated },
   ],
   statusLine,
+  detailLines: ({ allocations }) => allocations.map(describeAllocation),
   plainLine,
 };
 
-function statusLine({ phase, tasks, workers }: Progress, { colors, unicode }: Stream): string {
+function statusLine(progress: Progress, { colors, unicode }: Stream): string {
+  const { phase, tasks, workers, chunks } = progress;
   const dot = unicode ? " · " : ", ";
   const failed = `${tasks.failed} failed`;
   const states = [
@@ -39,12 +42,23 @@ function statusLine({ phase, tasks, workers }: Progress, { colors, unicode }: St
     `${tasks.done} done`,
     tasks.failed > 0 ? colors.red(failed) : failed,
   ].join(dot);
-  return `${phase}: tasks ${states}${dot}${plural(workers, "worker")}`;
+  const sizes = chunks === undefined ? [] : chunkWords(chunks);
+  return [`${phase}: tasks ${states}`, plural(workers, "worker"), ...sizes].join(dot);
+}
+
+/** `chunks of 16.4k events (smallest 1.02k)`, `2 split (65.5k events exhausted)`. */
+function chunkWords({ current, smallest, split, eventsExhausted }: ChunkCounts): string[] {
+  const smaller = smallest < current ? ` (smallest ${formatShort(smallest)})` : "";
+  return [
+    `chunks of ${formatShort(current)} events${smaller}`,
+    ...(split > 0 ? [`${split} split (${formatShort(eventsExhausted)} events exhausted)`] : []),
+  ];
 }
 
 /** A state on a line of its own. */
 function plainLine(progress: Progress): string {
-  const { phase, tasks, workers, processed, preprocessed, eventsPerSecond, leftMs } = progress;
+  const { phase, tasks, workers, processed, preprocessed, eventsPerSecond, leftMs, chunks } =
+    progress;
   const parts = phase === "preprocessing"
     ? [ofTotal(preprocessed, "files")]
     : [ofTotal(processed, "events"), `${formatShort(eventsPerSecond)} event/s`];
@@ -54,6 +68,7 @@ function plainLine(progress: Progress): string {
     `tasks ${tasks.waiting} waiting, ${tasks.running} running, ` +
       `${tasks.done} done, ${tasks.failed} failed`,
     plural(workers, "worker"),
+    ...(chunks === undefined ? [] : chunkWords(chunks)),
   );
   return `[${formatDuration(progress.elapsedMs)}] ${phase}: ${parts.join("; ")}`;
 }

@@ -34,6 +34,8 @@ export interface Look<P> {
   readonly rows: readonly BarRow<P>[];
   /** Below the bars. */
   statusLine(progress: P, stream: Stream): string;
+  /** Below that, for people who have the room. */
+  detailLines?(progress: P): readonly string[];
   /** All of it on a line of its own. */
   plainLine(progress: P): string;
 }
@@ -202,6 +204,9 @@ class Bars<P extends Shown> {
     return [
       ...cells.map((cell) => barLine(cell, bar, width, stream)),
       clip(this.look.statusLine(progress, stream), width),
+      ...(this.look.detailLines?.(progress) ?? []).map((line) =>
+        stream.colors.dim(clip(line, width))
+      ),
     ];
   }
 

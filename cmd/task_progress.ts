@@ -1,4 +1,5 @@
 /** How a running list of tasks looks: a bar, or a line. */
+import { describeAllocation } from "../core/allocation/report.ts";
 import type { TaskProgress } from "../core/tasklist/progress.ts";
 import { formatDuration, formatShort } from "../core/units.ts";
 import {
@@ -14,6 +15,9 @@ export function createTaskProgress(mode: ProgressMode, stream: Stream): Progress
   return createView(taskLook, mode, stream);
 }
 
+/** A list may have any number of categories. */
+const detailsMax = 6;
+
 const over = ({ succeeded, failed }: TaskProgress) => succeeded + failed;
 
 const taskLook: Look<TaskProgress> = {
@@ -28,6 +32,7 @@ const taskLook: Look<TaskProgress> = {
     const parts = states(progress, progress.failed > 0 ? colors.red(failed) : failed);
     return `${progress.phase}: ${parts.join(unicode ? " · " : ", ")}`;
   },
+  detailLines: ({ allocations }) => allocations.slice(0, detailsMax).map(describeAllocation),
   plainLine(progress) {
     const { phase, total, elapsedMs, tasksPerSecond, leftMs } = progress;
     const done = over(progress);

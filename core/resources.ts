@@ -19,8 +19,6 @@ export interface Resources {
 
 export const noResources: Resources = { cores: 0, memoryMb: 0, diskMb: 0, gpus: 0 };
 
-const names = ["cores", "memoryMb", "diskMb", "gpus"] as const;
-
 /** Guards `floor` against quotients such as 1/(1/93) = 92.99…, where cctools loses a slot. */
 const roundingSlack = 1e-9;
 
@@ -29,56 +27,72 @@ const roundingSlack = 1e-9;
  * Nothing declared means the whole worker (but no gpus).
  */
 export function boxOf(request: ResourceRequest, worker: Resources): Resources | null {
-  const declared = names.filter((name) => (request[name] ?? 0) > 0);
-  if (declared.some((name) => request[name]! > worker[name])) return null;
-  const share = Math.max(0, ...declared.map((name) => request[name]! / worker[name]));
-  const whole = share === 0 || declared.some((name) => request[name]! >= worker[name]);
-  const gpus = request.gpus ?? 0;
-  if (whole) {
+  const { cores = 0, memoryMb = 0, diskMb = 0, gpus = 0 } = request;
+  const share = Math.max(
+    shareOf(cores, worker.cores),
+    shareOf(memoryMb, worker.memoryMb),
+    shareOf(diskMb, worker.diskMb),
+    shareOf(gpus, worker.gpus),
+  );
+  if (share > 1) return null;
+  // Tasks for gpus need no cores unless they say so.
+  const coresShared = cores > 0 || gpus === 0;
+  if (share === 0 || share === 1) {
     return {
-      cores: request.cores || (gpus > 0 ? 0 : worker.cores),
-      memoryMb: request.memoryMb || worker.memoryMb,
-      diskMb: request.diskMb || worker.diskMb,
+      cores: cores > 0 || !coresShared ? cores : worker.cores,
+      memoryMb: memoryMb > 0 ? memoryMb : worker.memoryMb,
+      diskMb: diskMb > 0 ? diskMb : worker.diskMb,
       gpus,
     };
   }
   const part = 1 / Math.floor(1 / share + roundingSlack);
-  const atLeast = (asked: number | undefined, all: number) =>
-    Math.max(1, asked ?? 0, Math.floor(all * part + roundingSlack));
   return {
-    cores: !request.cores && gpus > 0 ? 0 : atLeast(request.cores, worker.cores),
-    memoryMb: atLeast(request.memoryMb, worker.memoryMb),
-    diskMb: atLeast(request.diskMb, worker.diskMb),
+    cores: coresShared ? atLeast(cores, worker.cores * part) : 0,
+    memoryMb: atLeast(memoryMb, worker.memoryMb * part),
+    diskMb: atLeast(diskMb, worker.diskMb * part),
     gpus,
   };
 }
+
+/** More than 1 if the worker has not that much, 0 if nothing is asked for. */
+function shareOf(asked: number, all: number): number {
+  return asked > 0 ? asked / all : 0;
+}
+
+function atLeast(asked: number, part: number): number {
+  return Math.max(1, asked, Math.floor(part + roundingSlack));
+}
+
+const oneCore: ResourceRequest = { cores: 1 };
 
 /**
  * What a task of ours asks for: undeclared, one core, since most programs compute in one thread
  * (Work Queue gives such a task the whole worker).
  */
 export function requestOf(declared: ResourceRequest): ResourceRequest {
-  return Object.values(declared).some((value) => value > 0) ? declared : { cores: 1 };
+  return Object.values(declared).some((value) => value > 0) ? declared : oneCore;
 }
 
 export function fits(box: Resources, free: Resources): boolean {
-  return names.every((name) => box[name] <= free[name]);
+  return box.cores <= free.cores && box.memoryMb <= free.memoryMb && box.diskMb <= free.diskMb &&
+    box.gpus <= free.gpus;
 }
 
 export function plus(a: Resources, b: Resources): Resources {
-  return combine(a, b, (x, y) => x + y);
+  return {
+    cores: a.cores + b.cores,
+    memoryMb: a.memoryMb + b.memoryMb,
+    diskMb: a.diskMb + b.diskMb,
+    gpus: a.gpus + b.gpus,
+  };
 }
 
 export function minus(a: Resources, b: Resources): Resources {
-  return combine(a, b, (x, y) => x - y);
-}
-
-function combine(a: Resources, b: Resources, f: (x: number, y: number) => number): Resources {
   return {
-    cores: f(a.cores, b.cores),
-    memoryMb: f(a.memoryMb, b.memoryMb),
-    diskMb: f(a.diskMb, b.diskMb),
-    gpus: f(a.gpus, b.gpus),
+    cores: a.cores - b.cores,
+    memoryMb: a.memoryMb - b.memoryMb,
+    diskMb: a.diskMb - b.diskMb,
+    gpus: a.gpus - b.gpus,
   };
 }
 

@@ -6,32 +6,68 @@ import type { Write } from "./outbox.ts";
 /** Read at once of a file on its way out; bytes. */
 const pieceBytes = 256 * 1024;
 
+/** A piece that takes longer is not the memory of this machine answering; ms. */
+const quickMs = 5;
+
+/**
+ * Chooses, piece by piece, between asking the file system here and now, which costs least, and in
+ * another thread, where a slow one (a disk that is busy, NFS) keeps nobody waiting. The first piece
+ * and the one after a slow one go there: so a file system that hangs stops its own files only, and
+ * one that became slow stops the others for one piece.
+ */
+export class Pace {
+  #quick = false;
+
+  constructor(private readonly nowMs: () => number = () => performance.now()) {}
+
+  /** Does one of the two, and notes how long it took. */
+  async take<T>(now: () => T, later: () => Promise<T>): Promise<T> {
+    const startedMs = this.nowMs();
+    const done = this.#quick ? now() : await later();
+    this.#quick = this.nowMs() - startedMs < quickMs;
+    return done;
+  }
+
+  async writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+    for (let done = 0; done < bytes.length;) {
+      const rest = bytes.subarray(done);
+      done += await this.take(() => file.writeSync(rest), () => file.write(rest));
+    }
+  }
+}
+
 /**
  * Writes exactly `size` bytes of an open file. Throws if the file has become shorter: the peer was
  * promised that many.
  */
 export async function copyOut(file: Deno.FsFile, size: number, write: Write): Promise<void> {
   const piece = new Uint8Array(Math.min(pieceBytes, size));
+  const pace = new Pace();
   for (let left = size; left > 0;) {
-    const count = await file.read(piece.subarray(0, Math.min(piece.length, left)));
+    const wanted = piece.subarray(0, Math.min(piece.length, left));
+    const count = await pace.take(() => file.readSync(wanted), () => file.read(wanted));
     if (count === null) throw new Error(`The file became ${left} bytes shorter while it was sent`);
     await write(piece.subarray(0, count));
     left -= count;
   }
 }
 
-/** Takes the pieces of one payload. A failure is kept for the end, and the rest passes by. */
+/**
+ * Takes the pieces of one payload. A failure is kept for the end, and the rest passes by. What need
+ * not be waited for returns no promise, so that the messages behind it are of the same turn.
+ */
 export interface Sink {
-  take(bytes: Uint8Array): Promise<void>;
+  /** The bytes are the caller's again as soon as this is done. */
+  take(bytes: Uint8Array): Promise<void> | void;
   /** Closes it; `null`, or why the payload could not be kept. */
-  finish(): Promise<string | null>;
+  finish(): Promise<string | null> | null;
   /** The link broke in the middle: leave nothing behind. */
   abandon(): Promise<void>;
 }
 
 export const nowhere: Sink = {
-  take: () => Promise.resolve(),
-  finish: () => Promise.resolve(null),
+  take() {},
+  finish: () => null,
   abandon: () => Promise.resolve(),
 };
 
@@ -42,6 +78,7 @@ export const nowhere: Sink = {
 export class FileSink implements Sink {
   #file: Deno.FsFile | null = null;
   #trouble: string | null = null;
+  readonly #pace = new Pace();
   readonly #partial: string;
 
   constructor(private readonly path: string, private readonly mode: number) {
@@ -52,9 +89,7 @@ export class FileSink implements Sink {
     if (this.#trouble !== null) return;
     try {
       this.#file ??= await this.#open();
-      for (let done = 0; done < bytes.length;) {
-        done += await this.#file.write(bytes.subarray(done));
-      }
+      await this.#pace.writeAll(this.#file, bytes);
     } catch (error) {
       await this.#give(error);
     }
@@ -100,6 +135,7 @@ export class FileSink implements Sink {
 export class UpdateSink implements Sink {
   #file: Deno.FsFile | null = null;
   #trouble: string | null = null;
+  readonly #pace = new Pace();
 
   constructor(private readonly path: string, private readonly offset: number) {}
 
@@ -107,9 +143,7 @@ export class UpdateSink implements Sink {
     if (this.#trouble !== null) return;
     try {
       this.#file ??= await this.#open();
-      for (let done = 0; done < bytes.length;) {
-        done += await this.#file.write(bytes.subarray(done));
-      }
+      await this.#pace.writeAll(this.#file, bytes);
     } catch (error) {
       this.#trouble = error instanceof Error ? error.message : String(error);
     }
@@ -142,7 +176,8 @@ export class TailSink implements Sink {
 
   constructor(private readonly bytesMax: number) {}
 
-  take(bytes: Uint8Array): Promise<void> {
+  take(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
     this.#pieces.push(bytes.slice());
     this.#size += bytes.length;
     while (this.#size - this.#pieces[0]!.length >= this.bytesMax) {
@@ -150,11 +185,10 @@ export class TailSink implements Sink {
       this.#size -= first.length;
       this.#dropped += first.length;
     }
-    return Promise.resolve();
   }
 
-  finish(): Promise<null> {
-    return Promise.resolve(null);
+  finish(): null {
+    return null;
   }
 
   abandon(): Promise<void> {

@@ -28,15 +28,13 @@ export interface Reaped {
   readonly memoryPeakMb: number;
 }
 
-/** A program to start in a session of its own. */
+/** A program to start in a session of its own; its stdin, stdout and stderr are /dev/null. */
 export interface Launch {
   readonly path: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  /** Receives stdout and stderr; created with mode 0600, or truncated. stdin is /dev/null. */
-  readonly outputPath: string;
-  /** Becomes descriptor 3. */
-  readonly reportFd: number;
+  /** Become descriptors 3, 4 …; numbers from 10 up. */
+  readonly fds: readonly number[];
 }
 
 const symbols = {
@@ -67,14 +65,15 @@ const symbols = {
   syscall: { parameters: ["i64", "i64", "i64"], result: "i64" },
   wait4: { parameters: ["i32", "buffer", "i32", "buffer"], result: "i32" },
   waitid: { parameters: ["i32", "i32", "buffer", "i32"], result: "i32" },
+  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 // From the kernel's headers; the same on x86-64 and aarch64.
-const O_WRONLY = 0x1, O_CREAT = 0x40, O_TRUNC = 0x200, O_NONBLOCK = 0x800, O_CLOEXEC = 0x80000;
+const O_RDWR = 0x2, O_NONBLOCK = 0x800, O_CLOEXEC = 0x80000;
 const F_SETFL = 4, F_DUPFD_CLOEXEC = 1030;
 const PR_SET_CHILD_SUBREAPER = 36;
 const WNOHANG = 1, WEXITED = 4, WNOWAIT = 0x1000000;
-const P_PID = 1;
+const P_ALL = 0, P_PID = 1;
 /** Without a wrapper in older libraries; the same number on all architectures. */
 const SYS_pidfd_open = 434n;
 const POSIX_SPAWN_SETSIGDEF = 0x04, POSIX_SPAWN_SETSIGMASK = 0x08, POSIX_SPAWN_SETSID = 0x80;
@@ -109,13 +108,15 @@ const errnoNames: Readonly<Record<number, string>> = {
   26: "ETXTBSY",
   28: "ENOSPC",
   30: "EROFS",
+  32: "EPIPE",
   36: "ENAMETOOLONG",
   38: "ENOSYS",
   40: "ELOOP",
   122: "EDQUOT",
 };
 
-function errnoName(errno: number): string {
+/** `ENOENT` for 2, and so on. */
+export function errnoName(errno: number): string {
   return errnoNames[errno] ?? `errno ${errno}`;
 }
 
@@ -131,7 +132,7 @@ export class Libc {
   readonly #library: Deno.DynamicLibrary<typeof symbols>;
   /** Attributes of every launch: own session, no blocked and no ignored signals. */
   readonly #attributes = new Uint8Array(opaqueBytes);
-  // Reused by wait, hasEnded and read, which run for every child at every SIGCHLD.
+  // Reused by wait, hasEnded and endedChild, which run at every SIGCHLD.
   readonly #status = new Int32Array(1);
   readonly #usage = new DataView(new ArrayBuffer(rusageBytes));
   readonly #siginfo = new DataView(new ArrayBuffer(siginfoBytes));
@@ -188,7 +189,7 @@ export class Libc {
     );
   }
 
-  /** A pipe whose read end never blocks and whose ends no child inherits by accident. */
+  /** A pipe whose ends no child inherits by accident. */
   pipe(): { readFd: number; writeFd: number } {
     const fds = new Int32Array(2);
     this.#check("pipe2", this.#library.symbols.pipe2(fds, O_CLOEXEC));
@@ -198,38 +199,56 @@ export class Libc {
       this.#library.symbols.close(fd);
       return moved;
     });
-    this.#check("fcntl", this.#library.symbols.fcntl(readFd, F_SETFL, O_NONBLOCK));
     return { readFd, writeFd };
+  }
+
+  /** Reading from this end of a pipe no longer waits. */
+  setNonBlocking(fd: number): void {
+    this.#check("fcntl", this.#library.symbols.fcntl(fd, F_SETFL, O_NONBLOCK));
   }
 
   closeFd(fd: number): void {
     this.#library.symbols.close(fd);
   }
 
-  /** What the pipe holds now, up to the size of `into`; 0 when it is empty. */
+  /**
+   * What the pipe holds, up to the size of `into`; waits while it is empty. 0 at its end, or when
+   * one that does not wait is empty.
+   */
   read(fd: number, into: Uint8Array<ArrayBuffer>): number {
-    const count = Number(this.#library.symbols.read(fd, into, BigInt(into.length)));
-    if (count >= 0) return count;
-    const code = this.#errno();
-    if (code === "EAGAIN" || code === "EINTR") return 0;
-    throw new SystemCallError("read", code);
+    try {
+      return this.#again("read", () => this.#library.symbols.read(fd, into, BigInt(into.length)));
+    } catch (error) {
+      if (error instanceof SystemCallError && error.code === "EAGAIN") return 0;
+      throw error;
+    }
+  }
+
+  /** Writes all of it, waiting while a pipe is full. Throws SystemCallError, such as `EPIPE`. */
+  write(fd: number, bytes: Uint8Array<ArrayBuffer>): void {
+    for (let rest = bytes; rest.length > 0;) {
+      const count = this.#again(
+        "write",
+        () => this.#library.symbols.write(fd, rest, BigInt(rest.length)),
+      );
+      rest = rest.subarray(count);
+    }
   }
 
   /**
    * Starts a program by posix_spawn, which unlike fork does not copy the page tables of a large
-   * process, and returns its pid. Throws SystemCallError, also for an output that cannot be opened.
+   * process, and returns its pid. Throws SystemCallError.
    */
   launch(launch: Launch): number {
     const c = this.#library.symbols;
     const actions = new Uint8Array(opaqueBytes);
     c.posix_spawn_file_actions_init(actions);
     try {
-      const nullPath = cString("/dev/null"), outputPath = cString(launch.outputPath);
-      const flags = O_WRONLY | O_CREAT | O_TRUNC;
-      c.posix_spawn_file_actions_addopen(actions, 0, nullPath, 0, 0);
-      c.posix_spawn_file_actions_addopen(actions, 1, outputPath, flags, 0o600);
-      c.posix_spawn_file_actions_adddup2(actions, 1, 2);
-      c.posix_spawn_file_actions_adddup2(actions, launch.reportFd, 3);
+      const nullPath = cString("/dev/null");
+      for (const fd of [0, 1, 2]) {
+        c.posix_spawn_file_actions_addopen(actions, fd, nullPath, O_RDWR, 0);
+      }
+      launch.fds.forEach((fd, i) => c.posix_spawn_file_actions_adddup2(actions, fd, 3 + i));
       const args = new CStringArray(launch.args);
       const env = new CStringArray(Object.entries(launch.env).map(([k, v]) => `${k}=${v}`));
       const pid = new Int32Array(1);
@@ -248,6 +267,18 @@ export class Libc {
     } finally {
       c.posix_spawn_file_actions_destroy(actions);
     }
+  }
+
+  /**
+   * A child that has ended; it stays a zombie, and until it is reaped this is always the same one.
+   * 0 if there is none.
+   */
+  endedChild(): number {
+    this.#siginfo.setInt32(siPidOffset, 0, true);
+    const flags = WEXITED | WNOHANG | WNOWAIT;
+    // Fails without any children.
+    if (this.#library.symbols.waitid(P_ALL, 0, this.#siginfo, flags) < 0) return 0;
+    return this.#siginfo.getInt32(siPidOffset, true);
   }
 
   /** Whether this child has ended; it stays a zombie, so that its pid and group stay reserved. */
@@ -289,6 +320,16 @@ export class Libc {
   #timevalMs(offset: number): number {
     return Number(this.#usage.getBigInt64(offset, true)) * 1000 +
       Number(this.#usage.getBigInt64(offset + 8, true)) / 1000;
+  }
+
+  /** Calls it again when a signal came in between. */
+  #again(call: string, what: () => bigint): number {
+    for (;;) {
+      const result = Number(what());
+      if (result >= 0) return result;
+      const code = this.#errno();
+      if (code !== "EINTR") throw new SystemCallError(call, code);
+    }
   }
 
   #check(call: string, result: number): number {

@@ -4,15 +4,27 @@ import { messageOf, PeerProtocolError } from "../core/errors.ts";
 import { within } from "./clock.ts";
 import type { Channel, TlsEnd } from "./tls.ts";
 
-/** A fresh slab is taken when less than this is left of the last; bytes read. */
-const readBytesMin = 64 * 1024;
-const slabBytes = 1024 ** 2;
+/**
+ * Bytes read at once: a few lines of an idle worker, of which there may be thousands, or much of a
+ * file. A full buffer makes way for one so many times larger.
+ */
+const readBytesMin = 4 * 1024;
+const readBytesMax = 1024 ** 2;
+const readGrowth = 4;
+
+/** So many small reads in a row, and a large buffer is given back. */
+const smallReadsMax = 16;
 
 /** How long a handshake may take, and what breaks it off. */
 export interface Patience {
   readonly deadlineMs: number;
   readonly signal?: AbortSignal | undefined;
 }
+
+/** Lines as text, or the bytes of a body. */
+export type Piece = string | Uint8Array;
+
+const utf8 = new TextEncoder();
 
 export class Link implements Disposable {
   #channel: Channel;
@@ -38,6 +50,11 @@ export class Link implements Disposable {
   get peer(): string {
     const { hostname, port } = this.conn.remoteAddr;
     return `${hostname}:${port}`;
+  }
+
+  /** Whether TLS is on it. */
+  get secure(): boolean {
+    return this.#secure;
   }
 
   /** Handed out by {@link received} so far, without what TLS adds. */
@@ -84,7 +101,7 @@ export class Link implements Disposable {
   }
 
   /**
-   * What the peer sends, until either side closes. The pieces are the receiver's to keep.
+   * What the peer sends, until either side closes. A piece is good until the next one is asked for.
    * `ahead`: what a handshake read beyond its end, which comes first.
    */
   async *received(ahead?: Uint8Array): AsyncGenerator<Uint8Array> {
@@ -109,9 +126,12 @@ export class Link implements Disposable {
    * same record as its end, is only read when more arrives. A body and what follows it are two
    * pieces, therefore.
    */
-  async writeAll(pieces: readonly Uint8Array[]): Promise<void> {
-    if (!this.#secure) return await this.write(pieces.length === 1 ? pieces[0]! : concat(pieces));
-    for (const piece of pieces) if (piece.length > 0) await this.write(piece);
+  async writeAll(pieces: readonly Piece[]): Promise<void> {
+    const encoded = pieces.map((piece) => typeof piece === "string" ? utf8.encode(piece) : piece);
+    if (!this.#secure) {
+      return await this.write(encoded.length === 1 ? encoded[0]! : concat(encoded));
+    }
+    for (const piece of encoded) if (piece.length > 0) await this.write(piece);
   }
 
   close(): void {
@@ -137,27 +157,23 @@ function tlsTrouble(end: TlsEnd, why: string): string {
 
 /** The bytes of a TCP connection as they are. */
 class Socket implements Channel {
-  #slab = new Uint8Array(0);
-  #used = 0;
+  #buffer = new Uint8Array(readBytesMin);
+  #smallReads = 0;
   #closed = false;
 
   constructor(private readonly conn: Deno.TcpConn) {}
 
   async read(): Promise<Uint8Array | null> {
-    if (this.#slab.length - this.#used < readBytesMin) {
-      this.#slab = new Uint8Array(slabBytes);
-      this.#used = 0;
-    }
-    const from = this.#used;
+    const buffer = this.#buffer;
     let count: number | null;
     try {
-      count = await this.conn.read(this.#slab.subarray(from));
+      count = await this.conn.read(buffer);
     } catch {
       return null; // reset, timed out, closed by us: in every case there is nothing more to read
     }
     if (count === null) return null;
-    this.#used += count;
-    return this.#slab.subarray(from, from + count);
+    this.#fit(count);
+    return buffer.subarray(0, count);
   }
 
   async write(bytes: Uint8Array): Promise<void> {
@@ -170,5 +186,16 @@ class Socket implements Channel {
     if (this.#closed) return;
     this.#closed = true;
     this.conn.close();
+  }
+
+  /** Chooses the buffer of the next read by how much this one brought. */
+  #fit(count: number): void {
+    const size = this.#buffer.length;
+    this.#smallReads = count < readBytesMin ? this.#smallReads + 1 : 0;
+    if (count === size && size < readBytesMax) {
+      this.#buffer = new Uint8Array(size * readGrowth);
+    } else if (size > readBytesMin && this.#smallReads >= smallReadsMax) {
+      this.#buffer = new Uint8Array(readBytesMin);
+    }
   }
 }

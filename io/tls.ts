@@ -13,7 +13,7 @@ import type { TlsIdentity } from "./tls_identity.ts";
 
 /** A way for bytes, both directions. */
 export interface Channel {
-  /** The next bytes, the caller's to keep; `null` at the end, whatever ended it. */
+  /** The next bytes, good until it is called again; `null` at the end, whatever ended it. */
   read(): Promise<Uint8Array | null>;
   /** Resolves when the bytes are taken and their array may be used again; throws if they cannot. */
   write(bytes: Uint8Array): Promise<void>;
@@ -120,7 +120,7 @@ export class TlsChannel implements Channel {
       const bytes = await this.below.read();
       if (this.#broken !== null) break;
       if (bytes === null && !this.#established) this.#break(new Error("it closed the connection"));
-      else this.#transport.push(bytes);
+      else this.#transport.push(bytes?.slice() ?? null); // its own: a stream may keep it
       if (bytes === null) break;
     }
     this.#pulling = false;

@@ -2,8 +2,10 @@
  * One analysis from start to end: the run's course (core) joined to a manager that drives workers,
  * and to the run folder that keeps what comes of it.
  */
+import { analysisAllocations } from "../core/allocation/sizing.ts";
 import { type Accumulator, decode } from "../core/accumulator.ts";
 import {
+  categoryOf,
   describeItem,
   type Item,
   itemId,
@@ -18,13 +20,15 @@ import type { CategorySummary, Progress } from "../core/analysis/progress.ts";
 import { RunReport } from "../core/analysis/report.ts";
 import { AnalysisRun, type Stopped } from "../core/analysis/run.ts";
 import type { AnalysisSpec } from "../core/analysis/spec.ts";
+import { Timeline } from "../core/analysis/timeline.ts";
 import type { TaskId } from "../core/ids.ts";
+import { requestOf } from "../core/resources.ts";
 import type { Attempt, Source, Task, TaskEnd } from "../core/scheduler/tasks.ts";
 import { startScript } from "../core/shell_words.ts";
 import { removeIfThere } from "../io/files.ts";
 import { selfExecutable } from "../io/self.ts";
 import { bundleProcessor } from "./bundle.ts";
-import { Crew, type RunOptions, type WorkerSeen } from "./crew.ts";
+import { Crew, type RunOptions } from "./crew.ts";
 import { writeOutputs } from "./outputs.ts";
 import { RunFolder } from "./run_folder.ts";
 import type { Manager } from "./server.ts";
@@ -32,6 +36,10 @@ import type { Manager } from "./server.ts";
 /** Tasks are made ready for so many per core, and at least so many, ahead of being dispatched. */
 const waitingPerCore = 4;
 const waitingMin = 32;
+
+/** While sizes of chunks depend on earlier ones: so many for each free slot, and at least so many. */
+const learningPerSlot = 2;
+const learningMin = 2;
 
 /** Workers of wqx name their own in `WQX`; others are sent ours. `exec`: no shell has to wait. */
 const taskCommand = 'exec "${WQX:-./wqx}" task';
@@ -50,6 +58,7 @@ export interface AnalysisEnd {
 export class Analysis {
   readonly #run: AnalysisRun;
   readonly #report: RunReport;
+  readonly #timeline: Timeline;
   readonly #startedAt = new Date();
   readonly #startedMs = performance.now();
   readonly #items = new Map<TaskId, { readonly id: string; readonly item: Item }>();
@@ -65,6 +74,7 @@ export class Analysis {
   ) {
     this.#run = new AnalysisRun(spec, context.processor?.postprocess ?? false);
     this.#report = new RunReport(this.#startedMs);
+    this.#timeline = new Timeline(this.#startedMs);
   }
 
   /** Throws UsageError before anything has started, RunError when it cannot go on. */
@@ -84,30 +94,38 @@ export class Analysis {
   }
 
   async #drive(): Promise<AnalysisEnd> {
-    const { name, port, workers } = this.spec;
-    await using crew: Crew<Progress> = Crew.start({ name, port, workers }, this.options, {
+    const { name, port, workers, resources, sizing } = this.spec;
+    const sized = {
+      monitor: sizing.monitor,
+      allocations: analysisAllocations(resources, sizing, Math.random),
+    };
+    await using crew: Crew<Progress> = Crew.start({ name, port, workers, ...sized }, this.options, {
       attemptEnded: (id, attempt, again) => this.#attemptEnded(id, attempt, again),
       returned: (task, end) => this.#returned(crew, task, end),
       stop: () => this.#stop(crew, { kind: "interrupted" }),
       abort: () => this.#finished.reject(this.options.abort.reason),
-      progress: () => this.#progress(crew.manager),
+      workerJoined: () => this.#submitMore(crew),
+      progress: () => this.#observe(crew.manager),
       over: () => this.#run.end !== null,
     });
     this.#submitMore(crew);
     await crew.until(this.#finished.promise);
-    const end = await this.#conclude(crew.workersSeen);
+    const end = await this.#conclude(crew);
     this.options.view.finish(this.#progress(crew.manager));
     return end;
   }
 
   #submitMore({ manager, cores }: Crew<Progress>): void {
-    const ahead = Math.max(waitingMin, waitingPerCore * cores);
+    const ahead = this.#run.learns
+      ? Math.max(learningMin, learningPerSlot * freeSlots(manager, this.spec))
+      : Math.max(waitingMin, waitingPerCore * cores);
     while (manager.counts.waiting < ahead) {
       const item = this.#run.next();
       if (item === null) break;
       const id = itemId(item, this.#serial++);
       const taskId = manager.submit(taskOf(item, id, this.context));
       this.#items.set(taskId, { id, item });
+      if (item.kind === "process") this.#timeline.chunk(item, performance.now());
     }
     if (this.#run.end !== null) this.#finished.resolve();
   }
@@ -126,6 +144,7 @@ export class Analysis {
 
   #attemptEnded(taskId: TaskId, attempt: Attempt, again: boolean): void {
     const entry = this.#items.get(taskId);
+    if (entry !== undefined) this.#timeline.attempt(categoryOf[entry.item.kind], attempt);
     if (entry === undefined || !again || attempt.ending.kind !== "failure") return;
     const { why } = attempt.ending;
     void this.#outcomeOf(entry.id).then((outcome) => {
@@ -156,8 +175,12 @@ export class Analysis {
       host: last?.host ?? null,
       exitCode: last?.exitCode ?? null,
       attempts: task.attempts.length,
+      measured: last === undefined
+        ? null
+        : { memoryPeakMb: last.measured?.memoryPeakMb ?? null, wallMs: last.wallMs },
       printed: new TextDecoder().decode(last?.printed),
     });
+    for (const note of this.#run.takeNotes()) this.options.view.note(note);
     if (this.#run.stopped !== null && !stoppedBefore) this.#cancelUseless(crew.manager);
     this.#submitMore(crew);
     for (const part of used) await removeIfThere(part.path);
@@ -171,7 +194,7 @@ export class Analysis {
     }
   }
 
-  async #conclude(workers: readonly WorkerSeen[]): Promise<AnalysisEnd> {
+  async #conclude({ manager, workersSeen }: Crew<Progress>): Promise<AnalysisEnd> {
     const { result, stopped } = this.#run.end!;
     const { leftOut } = this.#run;
     const events = { processed: result?.events ?? 0, total: this.#run.counts.eventsTotal };
@@ -189,14 +212,22 @@ export class Analysis {
       leftOut,
       seen: this.#run.seen,
       categories,
+      chunks: this.#run.counts.chunks,
       tasks: this.#report.tasks,
-      workers,
+      allocations: manager.allocations,
+      workers: workersSeen,
     });
     return { stopped, partial, events, categories, outputs, leftOut };
   }
 
   async #read(part: Part): Promise<Accumulator> {
     return decode(await Deno.readFile(part.path));
+  }
+
+  /** What is to be shown now; the pictures of the run are told of it too. */
+  #observe(manager: Manager): Progress {
+    this.#timeline.counts(manager.counts, performance.now());
+    return this.#progress(manager);
   }
 
   #progress(manager: Manager): Progress {
@@ -215,6 +246,7 @@ export class Analysis {
       submitted: { done: counts.eventsSubmitted, total: counts.eventsTotal },
       processed: { done: counts.eventsProcessed, total: counts.eventsTotal },
       accumulated: { done: counts.merged, total: counts.mergesTotal },
+      ...this.#run.learns ? { chunks: counts.chunks } : {},
       tasks: {
         waiting: tasks.waiting,
         running: tasks.running,
@@ -222,6 +254,7 @@ export class Analysis {
         failed: tasks.failedAttempts,
       },
       workers: tasks.workers,
+      allocations: manager.allocations,
       elapsedMs: nowMs - this.#startedMs,
       eventsPerSecond,
       leftMs: this.#run.end === null && eventsPerSecond > 0
@@ -236,6 +269,16 @@ export class Analysis {
     if (this.#run.stopped !== null) return "stopping";
     return phase === "processing" && eventsProcessed === eventsTotal ? "accumulating" : phase;
   }
+}
+
+/** Tasks of the analysis that there is room for now. */
+function freeSlots({ workers }: Manager, { resources }: AnalysisSpec): number {
+  const cores = requestOf(resources).cores ?? 1;
+  let slots = 0;
+  for (const { total, promised } of workers) {
+    slots += Math.max(0, Math.floor((total.cores - promised.cores) / cores));
+  }
+  return slots;
 }
 
 /**

@@ -1,9 +1,10 @@
 /** An analysis file and the command line → an analysis in which nothing is left to doubt. */
 import { basename, dirname, resolve } from "node:path";
 import { z } from "zod";
-import type { AnalysisSpec } from "../core/analysis/spec.ts";
+import type { AnalysisSpec, LocalWorkers, ResourceRequest } from "../core/analysis/spec.ts";
 import {
   analysisSchema,
+  type AnalysisYaml,
   datasetsSchema,
   processorSchema,
   type ProcessorYaml,
@@ -16,6 +17,7 @@ import {
   outputOf,
   type Overrides,
   resourcesOf,
+  runSizing,
   workersOf,
 } from "./run_options.ts";
 import { check, label } from "./schema.ts";
@@ -58,14 +60,19 @@ export async function analysisOf(
   const resources = resourcesOf(yaml.resources, overrides);
   const workers = workersOf(yaml.workers, overrides);
   checkFit(resources, workers, overrides, complain, problems);
+  const dynamic = yaml["dynamic-chunksize"];
+  const chunksMax = overrides.chunksMax ?? yaml.maxchunks ?? null;
+  if (dynamic !== undefined) checkTargets(dynamic, { chunksMax, resources, workers }, complain);
   const spec: AnalysisSpec = {
     name,
     files,
     datasets,
     processor: await processorOf(yaml.processor, folder, complain),
     chunkSize: overrides.chunkSize ?? yaml.chunksize,
-    chunksMax: overrides.chunksMax ?? yaml.maxchunks ?? null,
+    ...(dynamic !== undefined && { dynamicChunkSize: dynamic }),
+    chunksMax,
     resources,
+    sizing: runSizing(yaml.resources, overrides),
     workers,
     port: overrides.port ?? yaml.port,
     output: await outputOf(name, yaml.output, overrides, folder, complain, problems),
@@ -74,6 +81,31 @@ export async function analysisOf(
   };
   problems.throwIfAny();
   return spec;
+}
+
+/** Targets that tasks cannot come up to, because of what else is asked for. */
+function checkTargets(
+  { memoryMb }: NonNullable<AnalysisYaml["dynamic-chunksize"]>,
+  { chunksMax, resources, workers }: {
+    readonly chunksMax: number | null;
+    readonly resources: ResourceRequest;
+    readonly workers: LocalWorkers | null;
+  },
+  complain: Complain,
+): void {
+  const key = "dynamic-chunksize";
+  if (chunksMax !== null) {
+    complain([key], "maxchunks cannot be had with it, as the number of chunks is not known before");
+  }
+  const limits = [
+    [resources.memoryMb, "a task is given (resources.memory)"],
+    [workers?.memoryMb, "a worker has (workers.memory)"],
+  ] as const;
+  for (const [limitMb, whose] of limits) {
+    if (memoryMb === null || limitMb === undefined || memoryMb <= limitMb) continue;
+    const text = `a target of ${memoryMb} MB is more than the ${limitMb} MB that ${whose}`;
+    return complain([key, "memory"], text);
+  }
 }
 
 function refused(problems: Problems): never {

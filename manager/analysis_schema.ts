@@ -1,5 +1,7 @@
 /** What may stand in an analysis file. */
 import { z } from "zod";
+import type { DynamicChunkSize } from "../core/analysis/spec.ts";
+import { parseTimeMs } from "../core/units.ts";
 import {
   byShape,
   countFrom,
@@ -7,7 +9,9 @@ import {
   portKey,
   projectName,
   resourcesKey,
+  sizeMb,
   text,
+  unit,
   word,
   workersKey,
 } from "./schema.ts";
@@ -114,6 +118,25 @@ export type ProcessorYaml =
   | { readonly kind: "module"; readonly path: string }
   | { readonly kind: "command"; readonly command: string; readonly inputs: readonly string[] };
 
+const moreThanNone = { message: "it must be more than 0" };
+
+/** What the tasks of chunks should take; the size of chunks follows. */
+const dynamicChunkSize = byShape<DynamicChunkSize>("a mapping with memory or wall_time", {
+  mapping: mapping({
+    memory: sizeMb.refine((mb) => mb > 0, moreThanNone).optional(),
+    wall_time: unit(parseTimeMs, "a time such as 60s").refine((ms) => ms > 0, moreThanNone)
+      .optional(),
+    model: word("robust", "coffea").default("robust"),
+  }).refine(
+    ({ memory, wall_time }) => memory !== undefined || wall_time !== undefined,
+    { message: "there is no target: give memory, wall_time, or both" },
+  ).transform(({ memory = null, wall_time = null, model }) => ({
+    memoryMb: memory,
+    wallMs: wall_time,
+    model,
+  })),
+});
+
 export const analysisSchema = byShape("a mapping with datasets and processor", {
   mapping: mapping({
     name: projectName.optional(),
@@ -121,6 +144,7 @@ export const analysisSchema = byShape("a mapping with datasets and processor", {
     tree: text.default("Events"),
     processor: processorSchema,
     chunksize: countFrom(1).default(100_000),
+    "dynamic-chunksize": dynamicChunkSize.optional(),
     maxchunks: countFrom(1).nullish(),
     resources: resourcesKey.optional(),
     workers: workersKey.optional(),

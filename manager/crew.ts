@@ -38,6 +38,8 @@ export interface RunHooks<P> {
   returned(task: Task, end: TaskEnd): void;
   stop(): void;
   abort(): void;
+  /** There is room for more tasks. */
+  workerJoined?(): void;
   progress(): P;
   /** Workers that leave then are no news. */
   over(): boolean;
@@ -71,6 +73,7 @@ export class Crew<P> implements AsyncDisposable {
       workerJoined: (worker) => this.#joined(worker),
       workerLeft: (worker, why) => this.#left(worker, why),
       refused: (address, why) => view.note(`The connection from ${address} was refused: ${why}`),
+      tooLarge: (why) => view.note(`${why[0]!.toUpperCase()}${why.slice(1)}`),
       hostBlocked: (host, why) => view.note(`Host ${host} gets no tasks for a while: ${why}`),
     });
     const { port } = this.manager;
@@ -134,6 +137,7 @@ export class Crew<P> implements AsyncDisposable {
   #joined({ id, greeting, address, total }: WorkerState): void {
     this.#seen.set(id, greeting?.hostname ?? address);
     this.run.view.note(`Worker ${id} joined from ${address} with ${total.cores} cores`);
+    this.hooks.workerJoined?.();
   }
 
   #left({ id, greeting, address }: WorkerState, why: string): void {

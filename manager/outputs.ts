@@ -1,6 +1,7 @@
 /** What a run leaves in its folder. */
+import type { AllocationSummary } from "../core/allocation/report.ts";
 import { type Accumulator, toJson } from "../core/accumulator.ts";
-import type { CategorySummary } from "../core/analysis/progress.ts";
+import type { CategorySummary, ChunkCounts } from "../core/analysis/progress.ts";
 import type { ReportedTask } from "../core/analysis/report.ts";
 import type { AnalysisRun, LeftOut, Stopped } from "../core/analysis/run.ts";
 import type { AnalysisSpec } from "../core/analysis/spec.ts";
@@ -20,6 +21,8 @@ export interface RunOutputs {
   readonly leftOut: readonly LeftOut[];
   readonly seen: AnalysisRun["seen"];
   readonly categories: readonly CategorySummary[];
+  readonly allocations: readonly AllocationSummary[];
+  readonly chunks: ChunkCounts;
   readonly tasks: readonly ReportedTask[];
   readonly workers: readonly { readonly id: string; readonly host: string }[];
 }
@@ -64,6 +67,8 @@ function reportJson(run: RunOutputs, outputs: readonly string[]): unknown {
     outputs,
     leftOut: run.leftOut,
     categories: run.categories,
+    allocations: run.allocations,
+    chunks: run.chunks,
     workers: run.workers,
     files: spec.files.map(({ dataset, file, tree }, i) => {
       const seen = run.seen[i] ?? null;

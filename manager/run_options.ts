@@ -1,12 +1,17 @@
 /** What files and the command line say about any kind of run. */
 import { basename, resolve } from "node:path";
+import type { Mode } from "../core/allocation/mod.ts";
+import { type Sizing, sizingOf } from "../core/allocation/sizing.ts";
 import type { LocalWorkers, ResourceRequest } from "../core/analysis/spec.ts";
+import type { MonitorMode } from "../core/monitor/mode.ts";
 import type { PortRange } from "../core/units.ts";
-import type { ResourcesYaml, WorkersYaml } from "./schema.ts";
+import type { AmountsYaml, ResourcesYaml, WorkersYaml } from "./schema.ts";
 import { type Path, type Problems, resolveFrom } from "./source_file.ts";
 
 /** What the command line says; it wins over the file. */
 export interface Overrides {
+  readonly resourceMode?: Mode | undefined;
+  readonly monitor?: MonitorMode | undefined;
   readonly chunkSize?: number | undefined;
   readonly chunksMax?: number | undefined;
   readonly port?: PortRange | undefined;
@@ -31,7 +36,7 @@ export function nameFrom(path: string): string {
 export type Complain = (at: Path, text: string) => void;
 
 export function resourcesOf(
-  resources: ResourcesYaml | undefined,
+  resources: AmountsYaml | undefined,
   overrides: Overrides,
 ): ResourceRequest {
   return definedOnly({
@@ -40,6 +45,13 @@ export function resourcesOf(
     diskMb: overrides.diskMb ?? resources?.disk,
     gpus: overrides.gpus ?? resources?.gpus,
   });
+}
+
+export function runSizing(
+  resources: ResourcesYaml | undefined,
+  { resourceMode, monitor }: Overrides,
+): Sizing {
+  return sizingOf(resourceMode ?? resources?.mode, monitor ?? resources?.monitor);
 }
 
 /** One worker with the whole machine, unless something else is said. */

@@ -3,7 +3,9 @@
  * every kind of run has.
  */
 import { z } from "zod";
+import { parseMode } from "../core/allocation/mod.ts";
 import { UsageError } from "../core/errors.ts";
+import { monitorModes } from "../core/monitor/mode.ts";
 import { didYouMean } from "../core/suggest.ts";
 import { parseCount, parsePorts, parseSizeMb } from "../core/units.ts";
 import type { Path, Problems, SourceFile } from "./source_file.ts";
@@ -97,13 +99,30 @@ export function word<const W extends readonly [string, ...string[]]>(
   return z.enum(words);
 }
 
-export const resourcesKey = mapping({
+const amountKeys = {
   cores: countFrom(1).optional(),
   memory: sizeMb.optional(),
   disk: sizeMb.optional(),
   gpus: countFrom(0).optional(),
+};
+
+/** Of one task. */
+export const amountsKey = mapping(amountKeys);
+
+const modeKey = unit(parseMode, "an allocation mode");
+
+/** Of the tasks of a category. */
+export const categoryResourcesKey = mapping({ ...amountKeys, mode: modeKey.optional() });
+
+/** Of all tasks of a run, and how they are kept to it. */
+export const resourcesKey = mapping({
+  ...amountKeys,
+  mode: modeKey.optional(),
+  monitor: word(...monitorModes).optional(),
 });
 
+export type CategoryResourcesYaml = z.output<typeof categoryResourcesKey>;
+export type AmountsYaml = z.output<typeof amountsKey>;
 export type ResourcesYaml = z.output<typeof resourcesKey>;
 
 export const workersKey = byShape<WorkersYaml>('a number, "none", or a mapping with max', {

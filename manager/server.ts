@@ -2,12 +2,15 @@
  * The manager's shell: sockets, files and the clock around the scheduler. Each link has one reader
  * and one outbox, so a slow worker delays nobody else.
  */
+import type { CategorySettings } from "../core/allocation/category.ts";
+import type { AllocationSummary } from "../core/allocation/report.ts";
+import type { MonitorMode } from "../core/monitor/mode.ts";
 import { messageOf, PeerProtocolError, RunError } from "../core/errors.ts";
 import { type TaskId, taskId, type WorkerId, workerId } from "../core/ids.ts";
 import { Decoder } from "../core/protocol/decoder.ts";
 import type { Payload, ToManager } from "../core/protocol/messages.ts";
 import { ToManagerGrammar } from "../core/protocol/to_manager.ts";
-import { encodeToWorker } from "../core/protocol/to_worker.ts";
+import { blockPieces, textToWorker } from "../core/protocol/to_worker.ts";
 import { defaultLimits, type Limits } from "../core/scheduler/limits.ts";
 import type { ManagerAction, ManagerEvent, Place, Stored } from "../core/scheduler/actions.ts";
 import { Scheduler } from "../core/scheduler/machine.ts";
@@ -43,6 +46,8 @@ export interface ManagerListener {
   refused(address: string, why: string): void;
   /** A host gets no tasks for a while. */
   hostBlocked(host: string, why: string): void;
+  /** A task waits, although workers are connected, for a larger one. */
+  tooLarge(why: string): void;
 }
 
 export interface ManagerOptions {
@@ -58,7 +63,13 @@ export interface ManagerOptions {
   readonly serving?: Serving;
   /** By category; they win over the factor of `serving`, which is for all others. */
   readonly stragglerFactors?: ReadonlyMap<string, number>;
+  /** By category; absent: tasks are given what they declare. */
+  readonly allocations?: ReadonlyMap<string, CategorySettings>;
+  /** Asked of workers of wqx. */
+  readonly monitor?: MonitorMode;
 }
+
+type Dispatch = Extract<ManagerAction, { type: "dispatch" }>;
 
 interface Connection {
   readonly link: Link;
@@ -101,6 +112,8 @@ export class Manager implements AsyncDisposable {
         ...(factor === null ? [] : [["default", factor] as const]),
         ...(options.stragglerFactors ?? []),
       ]),
+      allocations: options.allocations ?? new Map(),
+      monitor: options.monitor ?? "off",
     });
     this.#accepting = this.#accept();
     this.#ticking = setInterval(() => this.#deliver({ type: "tick" }), tickMs);
@@ -117,6 +130,10 @@ export class Manager implements AsyncDisposable {
 
   get counts(): Scheduler["counts"] {
     return this.#scheduler.counts;
+  }
+
+  get allocations(): AllocationSummary[] {
+    return this.#scheduler.allocations;
   }
 
   get workers(): Iterable<WorkerState> {
@@ -147,7 +164,7 @@ export class Manager implements AsyncDisposable {
     this.listener.close();
     await this.#accepting;
     const farewells = [...this.#connections.values()].map(async ({ link, outbox }) => {
-      outbox.push(encodeToWorker({ type: "exit" }));
+      outbox.push(textToWorker({ type: "exit" }));
       // A worker that does not read its farewell is left to find out by itself.
       await within(farewellMs, outbox.drained());
       link.close();
@@ -157,12 +174,11 @@ export class Manager implements AsyncDisposable {
 
   // Events and actions
 
-  #deliver(event: ManagerEvent): void {
-    const nowMs = performance.now();
-    this.#statistics.happened(event, nowMs);
-    const actions = this.#scheduler.handle(event, nowMs);
-    this.#perform(actions);
+  #deliver(event: ManagerEvent, nowMs = performance.now()): void {
+    // First: so it comes before the outboxes begin, and what is dispatched leaves with the rest.
     this.#scheduleSoon();
+    this.#statistics.happened(event, nowMs);
+    this.#perform(this.#scheduler.handle(event, nowMs));
   }
 
   /** Once for all events of a turn: 2,000 results must not mean 2,000 scans of the queue. */
@@ -204,19 +220,23 @@ export class Manager implements AsyncDisposable {
       case "host_blocked":
         this.owner.hostBlocked(action.host, action.why);
         return;
+      case "too_large":
+        this.owner.tooLarge(action.why);
+        return;
     }
     const connection = this.#connections.get(action.worker);
     if (connection === undefined) return; // its link broke in the meantime
     const { outbox } = connection;
     switch (action.type) {
       case "send":
-        outbox.push(encodeToWorker(action.message));
+        outbox.push(textToWorker(action.message));
         break;
       case "answer_name":
-        outbox.push(new TextEncoder().encode(`${this.options.name}\n`));
+        outbox.push(`${this.options.name}\n`);
         break;
       case "dispatch":
-        outbox.push((write) => this.#dispatch(action, write));
+        if (action.inputs.length > 0) outbox.push((write) => this.#dispatch(action, write));
+        else for (const piece of this.#block(action)) outbox.push(piece);
         break;
       case "make_directory":
         try {
@@ -240,10 +260,8 @@ export class Manager implements AsyncDisposable {
     }
   }
 
-  async #dispatch(
-    { worker, id, inputs, block }: Extract<ManagerAction, { type: "dispatch" }>,
-    write: Write,
-  ): Promise<void> {
+  async #dispatch(action: Dispatch, write: Write): Promise<void> {
+    const { worker, id, inputs } = action;
     const dialect = this.#scheduler.workers.get(worker)?.dialect;
     if (dialect === undefined) return; // dropped meanwhile
     for (const [i, input] of inputs.entries()) {
@@ -259,7 +277,13 @@ export class Manager implements AsyncDisposable {
         this.#deliver({ type: "sent", worker });
       }
     }
-    await write(encodeToWorker(block, dialect));
+    for (const piece of this.#block(action)) await write(piece);
+  }
+
+  /** What is to be sent of a task block; nothing if its worker was dropped meanwhile. */
+  #block({ worker, block }: Dispatch): ReturnType<typeof blockPieces> {
+    const dialect = this.#scheduler.workers.get(worker)?.dialect;
+    return dialect === undefined ? [] : blockPieces(block, dialect);
   }
 
   /** In pieces, with a turn for everybody else after each; then closes the link. */
@@ -282,7 +306,7 @@ export class Manager implements AsyncDisposable {
       at: { nowMs, epochMs: nowMs + this.#scheduler.options.epochOffsetMs },
     });
     for (const piece of pieces ?? []) {
-      await write(new TextEncoder().encode(piece));
+      await write(piece);
       await delay(0);
     }
   }
@@ -350,8 +374,10 @@ export class Manager implements AsyncDisposable {
       const decoder = new Decoder<ToManager>(new ToManagerGrammar());
       for await (const bytes of link.received(ahead)) {
         decoder.feed(bytes);
+        const nowMs = performance.now();
         for (let m = decoder.next(); m !== null; m = decoder.next()) {
-          await this.#received(worker, connection, state, m);
+          const storing = this.#received(worker, connection, state, m, nowMs);
+          if (storing !== undefined) await storing;
         }
       }
     } catch (error) {
@@ -369,31 +395,39 @@ export class Manager implements AsyncDisposable {
     }
   }
 
-  async #received(
+  /** Returns a promise only for what has to be waited for: all else is done in this turn. */
+  #received(
     worker: WorkerId,
     connection: Connection,
     state: WorkerState,
     message: ToManager | Payload,
-  ): Promise<void> {
+    nowMs: number,
+  ): Promise<void> | void {
     if (message.type !== "payload") {
-      this.#deliver({ type: "received", worker, message });
+      this.#deliver({ type: "received", worker, message }, nowMs);
       if (message.type === "resource tag") this.owner.workerJoined(state);
       return;
     }
+    const { last } = message;
+    const taking = connection.sink.take(message.bytes);
+    if (taking === undefined) return this.#taken(worker, connection, last);
+    return taking.then(() => this.#taken(worker, connection, last));
+  }
+
+  #taken(worker: WorkerId, connection: Connection, last: boolean): Promise<void> | void {
+    if (!last) return this.#deliver({ type: "moving", worker });
     const { sink } = connection;
-    await sink.take(message.bytes);
-    if (!message.last) {
-      this.#deliver({ type: "moving", worker });
-      return;
-    }
     connection.sink = nowhere;
-    this.#deliver({ type: "stored", worker, stored: await storedBy(sink) });
+    const closing = sink.finish();
+    if (closing === null) return this.#deliver({ type: "stored", worker, stored: storedBy(sink) });
+    return closing.then((why) => {
+      const stored: Stored = why === null ? storedBy(sink) : { kind: "failed", why };
+      this.#deliver({ type: "stored", worker, stored });
+    });
   }
 }
 
-async function storedBy(sink: Sink): Promise<Stored> {
-  const why = await sink.finish();
-  if (why !== null) return { kind: "failed", why };
+function storedBy(sink: Sink): Stored {
   return sink instanceof TailSink ? { kind: "printed", bytes: sink.bytes } : { kind: "file" };
 }
 

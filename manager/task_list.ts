@@ -103,9 +103,8 @@ export class TaskListRun {
     } finally {
       await log.end(options.abort);
     }
-    const { workers, progress } = driven;
-    options.view.finish(progress); // after the last result
-    await folder.write(reportName, JSON.stringify(run.#report(workers), null, 1) + "\n");
+    options.view.finish(driven.progress); // after the last result
+    await folder.write(reportName, JSON.stringify(run.#report(driven), null, 1) + "\n");
     return {
       interrupted: run.#stopping,
       counts: run.#counts,
@@ -320,6 +319,7 @@ export class TaskListRun {
       succeeded: success,
       failed,
       workers,
+      allocations: manager.allocations,
       elapsedMs,
       tasksPerSecond,
       leftMs: this.#exhausted && tasksPerSecond > 0 ? open / tasksPerSecond * 1000 : null,
@@ -331,7 +331,7 @@ export class TaskListRun {
     return this.#isOver ? "done" : "running";
   }
 
-  #report(workers: readonly WorkerSeen[]): unknown {
+  #report({ workers, progress: { allocations } }: Driven): unknown {
     const { success, canceled } = this.#counts;
     const failed = this.#total > success + canceled;
     return {
@@ -342,6 +342,7 @@ export class TaskListRun {
       seconds: (performance.now() - this.#startedMs) / 1000,
       tasks: { total: this.#total, ...this.#counts },
       categories: this.#sums.rows,
+      allocations,
       workers,
     };
   }

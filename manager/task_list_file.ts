@@ -3,18 +3,33 @@
  * its schema, then what tasks say of one another and of the file system.
  */
 import { basename, dirname, resolve } from "node:path";
+import type { CategorySettings } from "../core/allocation/category.ts";
 import { UsageError } from "../core/errors.ts";
+import { requestOf } from "../core/resources.ts";
 import { findCycle } from "../core/tasklist/dependencies.ts";
 import type { Line } from "../core/tasklist/lines.ts";
 import { TaskNames } from "../core/tasklist/names.ts";
 import type { Dependency, ListedTask, ListSpec } from "../core/tasklist/spec.ts";
 import { type ComplainAt, type ListContext, listedTask } from "./listed_task.ts";
-import { checkFit, nameFrom, outputOf, type Overrides, workersOf } from "./run_options.ts";
-import { check, label } from "./schema.ts";
+import {
+  checkFit,
+  nameFrom,
+  outputOf,
+  type Overrides,
+  resourcesOf,
+  runSizing,
+  workersOf,
+} from "./run_options.ts";
+import { type CategoryResourcesYaml, check, label } from "./schema.ts";
 import { type Path, type Problems, SourceFile } from "./source_file.ts";
 import { describeMissing, lookAt, type PathSource } from "./task_files.ts";
 import { readEntry } from "./task_line.ts";
-import { taskListSchema, taskSchema, type TaskYaml } from "./task_list_schema.ts";
+import {
+  type CategoriesYaml,
+  taskListSchema,
+  taskSchema,
+  type TaskYaml,
+} from "./task_list_schema.ts";
 
 /** A list and its tasks, in which nothing is left to doubt. */
 export interface TaskList {
@@ -28,11 +43,8 @@ const lookedAtOnce = 64;
 /** Of problems, after which the rest of a list is not looked at. */
 const problemsMax = 1000;
 
-/** An entry that has passed its schema, and where it stands. */
-interface Entry {
-  readonly yaml: TaskYaml;
-  readonly complain: ComplainAt;
-}
+/** Notes that something is wrong with an entry, by its place among those that passed the schema. */
+type ComplainOf = (index: number) => ComplainAt;
 
 /** A list in YAML or JSON; throws a UsageError with all that is wrong. */
 export async function yamlTaskList(
@@ -52,17 +64,17 @@ export async function yamlTaskList(
   );
   const raw = bare ? source.data : (source.data as { tasks?: unknown } | null)?.tasks;
   const base: Path = bare ? [] : ["tasks"];
-  const entries = (Array.isArray(raw) ? raw : []).flatMap((value: unknown, i): Entry[] => {
+  const places: Path[] = [];
+  const complainOf: ComplainOf = (index) => (path, text) => {
+    const at = [...places[index]!, ...path];
+    source.report(problems, source.offsetOf(at), `${label(at)}${text}`);
+  };
+  const entries = (Array.isArray(raw) ? raw : []).flatMap((value: unknown, i): TaskYaml[] => {
     const at = [...base, i];
     const checked = check(taskSchema, value, source, at, problems);
     if (checked === null) return [];
-    const complain: ComplainAt = (path, text) =>
-      source.report(
-        problems,
-        source.offsetOf([...at, ...path]),
-        `${label([...at, ...path])}${text}`,
-      );
-    return [{ yaml: checked, complain }];
+    places.push(at);
+    return [checked];
   });
   problems.throwIfAny();
   if (yaml === null) throw new Error("The list was refused without a reason");
@@ -80,14 +92,20 @@ export async function yamlTaskList(
         fast_abort === undefined ? [] : [[category, fast_abort]]
       ),
     ),
+    ...listSizing(yaml.categories, overrides),
   };
   const context = { folder, defaults: yaml.defaults ?? null, overrides };
-  const tasks = await checkedTasks(entries, spec, context, problems);
+  const checker = new ListChecker(context, complainOf);
+  for (const entry of entries) checker.add(entry);
+  const tasks = await checker.finish(spec, problems);
   problems.throwIfAny();
   return { spec, tasks };
 }
 
-/** A list of JSON lines, which are read once more to say where something is wrong. */
+/**
+ * A list of JSON lines, which are read once more to say where something is wrong. Of a line only its
+ * task is kept: a list may have a million.
+ */
 export async function jsonTaskList(
   lines: () => AsyncIterable<readonly Line[]>,
   path: string,
@@ -96,30 +114,54 @@ export async function jsonTaskList(
 ): Promise<TaskList> {
   const shown = path;
   const complaints = new Map<number, (readonly [Path, string])[]>();
-  const entries: Entry[] = [];
+  /** Of the entries. */
+  const lineNumbers: number[] = [];
+  const complainOf: ComplainOf = (index) => (at, text) => {
+    const number = lineNumbers[index]!;
+    const known = complaints.get(number);
+    if (known === undefined) complaints.set(number, [[at, text]]);
+    else known.push([at, text]);
+  };
+  const context = { folder: resolve(dirname(path)), defaults: null, overrides };
+  const checker = new ListChecker(context, complainOf);
   for await (const some of lines()) {
     for (const line of some) {
       const read = readEntry(line, shown, problems);
       if (read.kind === "blank") continue;
       if (problems.count > problemsMax) problems.throwIfAny();
       if (read.kind === "refused") continue;
-      const { number } = line;
-      const complain: ComplainAt = (at, text) => {
-        const known = complaints.get(number);
-        if (known === undefined) complaints.set(number, [[at, text]]);
-        else known.push([at, text]);
-      };
-      entries.push({ yaml: read.yaml, complain });
+      lineNumbers.push(line.number);
+      checker.add(read.yaml);
     }
   }
   problems.throwIfAny();
-  if (entries.length === 0) problems.addBare(`${shown}: there are no tasks`);
+  if (lineNumbers.length === 0) problems.addBare(`${shown}: there are no tasks`);
   const spec = await bareSpec(nameFrom(path), overrides, problems);
-  const context = { folder: resolve(dirname(path)), defaults: null, overrides };
-  const tasks = await checkedTasks(entries, spec, context, problems);
+  const tasks = await checker.finish(spec, problems);
   if (complaints.size > 0) await report(lines, complaints, shown, problems);
   problems.throwIfAny();
   return { spec, tasks };
+}
+
+/** What a category does not say of itself is as for all others. */
+function listSizing(
+  categories: CategoriesYaml,
+  overrides: Overrides,
+): Pick<ListSpec, "allocations" | "monitor"> {
+  const { mode, monitor } = runSizing(undefined, overrides);
+  const settings = (resources: CategoryResourcesYaml | undefined): CategorySettings => {
+    const own = resources?.mode ?? mode;
+    const declared = resourcesOf(resources, {});
+    return {
+      mode: own,
+      max: own === "fixed" ? requestOf(declared) : declared,
+      chance: Math.random,
+    };
+  };
+  const named = Object.entries(categories ?? {}).flatMap(([name, { resources }]) =>
+    resources === undefined ? [] : [[name, settings(resources)] as const]
+  );
+  return { monitor, allocations: new Map([["default", settings(undefined)], ...named]) };
 }
 
 /** What holds of a list that has no room for it. */
@@ -134,6 +176,7 @@ export async function bareSpec(
     port: overrides.port ?? { low: 0, high: 0 },
     output: await outputOf(name, undefined, overrides, "", () => {}, problems),
     stragglerFactors: new Map(),
+    ...listSizing(undefined, overrides),
   };
 }
 
@@ -157,31 +200,58 @@ async function report(
 }
 
 /** What entries say of one another, of their files and of the workers. */
-async function checkedTasks(
-  entries: readonly Entry[],
-  spec: ListSpec,
-  context: ListContext,
-  problems: Problems,
-): Promise<ListedTask[]> {
-  const names = new TaskNames();
-  entries.forEach(({ yaml: { name }, complain }, i) => {
-    const owner = name === undefined ? null : names.claim(name, i + 1);
-    if (owner !== null) complain(["name"], `task ${owner} is called "${name}", too`);
-  });
-  const tasks = entries.map(({ yaml, complain }, i) => {
-    const after = dependenciesOf(yaml, i + 1, entries.length, names, complain);
-    return listedTask(yaml, i + 1, after, context, complain);
-  });
-  const cycle = findCycle(tasks.map(({ after }) => after.map(({ id }) => id - 1)));
-  if (cycle !== null) {
-    const circle = [...cycle, cycle[0]!].map((i) => tasks[i]!.name ?? `task ${i + 1}`);
-    entries[cycle[0]!]!.complain(["after"], `these tasks wait for one another: ${inWords(circle)}`);
+class ListChecker {
+  readonly #tasks: ListedTask[] = [];
+  readonly #names = new TaskNames();
+  /** What tasks come after, by index, where it is anything: it may be listed behind them. */
+  readonly #after = new Map<number, TaskYaml["after"]>();
+
+  constructor(private readonly context: ListContext, private readonly complainOf: ComplainOf) {}
+
+  /** The next entry; it has passed its schema. */
+  add(yaml: TaskYaml): void {
+    const index = this.#tasks.length;
+    const complain = this.complainOf(index);
+    const owner = yaml.name === undefined ? null : this.#names.claim(yaml.name, index + 1);
+    if (owner !== null) complain(["name"], `task ${owner} is called "${yaml.name}", too`);
+    if (yaml.after.length > 0) this.#after.set(index, yaml.after);
+    this.#tasks.push(listedTask(yaml, index + 1, [], this.context, complain));
   }
-  tasks.forEach(({ request }, i) =>
-    checkFit(request, spec.workers, context.overrides, entries[i]!.complain, problems)
-  );
-  await checkFiles(tasks, entries);
-  return tasks;
+
+  /** All tasks, once no more come. */
+  async finish(spec: ListSpec, problems: Problems): Promise<ListedTask[]> {
+    const tasks = this.#tasks;
+    for (const [index, named] of this.#after) {
+      tasks[index] = { ...tasks[index]!, after: this.#dependencies(index, named) };
+    }
+    if (this.#after.size > 0) this.#checkOrder();
+    const { overrides } = this.context;
+    tasks.forEach(({ request }, i) =>
+      checkFit(request, spec.workers, overrides, this.complainOf(i), problems)
+    );
+    await checkFiles(tasks, this.complainOf);
+    return tasks;
+  }
+
+  #dependencies(index: number, named: TaskYaml["after"]): Dependency[] {
+    return named.flatMap((one, i): Dependency[] => {
+      try {
+        return [{ named: one, id: this.#names.resolve(one, index + 1, this.#tasks.length) }];
+      } catch (error) {
+        if (!(error instanceof UsageError)) throw error;
+        this.complainOf(index)(["after", i], error.message);
+        return [];
+      }
+    });
+  }
+
+  #checkOrder(): void {
+    const tasks = this.#tasks;
+    const cycle = findCycle(tasks.map(({ after }) => after.map(({ id }) => id - 1)));
+    if (cycle === null) return;
+    const circle = [...cycle, cycle[0]!].map((i) => tasks[i]!.name ?? `task ${i + 1}`);
+    this.complainOf(cycle[0]!)(["after"], `these tasks wait for one another: ${inWords(circle)}`);
+  }
 }
 
 /** Names in the list a circle may have; more do not help. */
@@ -192,26 +262,8 @@ function inWords(circle: readonly string[]): string {
   return [...circle.slice(0, circleShownMax - 1), "…", circle.at(-1)].join(" after ");
 }
 
-function dependenciesOf(
-  { after }: TaskYaml,
-  id: number,
-  lastId: number,
-  names: TaskNames,
-  complain: ComplainAt,
-): Dependency[] {
-  return after.flatMap((named, i): Dependency[] => {
-    try {
-      return [{ named, id: names.resolve(named, id, lastId) }];
-    } catch (error) {
-      if (!(error instanceof UsageError)) throw error;
-      complain(["after", i], error.message);
-      return [];
-    }
-  });
-}
-
 /** Inputs that can be read now or will be written before, and outputs that go to one place each. */
-async function checkFiles(tasks: readonly ListedTask[], entries: readonly Entry[]): Promise<void> {
+async function checkFiles(tasks: readonly ListedTask[], complainOf: ComplainOf): Promise<void> {
   const writers = new Map<string, number>();
   tasks.forEach(({ id, outputs }) =>
     outputs.forEach(({ path }, i) => {
@@ -219,7 +271,7 @@ async function checkFiles(tasks: readonly ListedTask[], entries: readonly Entry[
       if (other === undefined) writers.set(path, id);
       else if (other !== id) {
         const text = `task ${other} writes "${basename(path)}" to the same place`;
-        entries[id - 1]!.complain(["outputs", i], text);
+        complainOf(id - 1)(["outputs", i], text);
       }
     })
   );
@@ -237,7 +289,7 @@ async function checkFiles(tasks: readonly ListedTask[], entries: readonly Entry[
     await Promise.all(
       looking.slice(start, start + lookedAtOnce).map(async ({ task, source, i }) => {
         const looked = await look(source);
-        const complain = (text: string) => entries[task.id - 1]!.complain(["inputs", i], text);
+        const complain = (text: string) => complainOf(task.id - 1)(["inputs", i], text);
         if (looked.kind === "unusable") complain(looked.why);
         if (looked.kind !== "missing") return;
         const writer = writerOf(source.path, writers);

@@ -3,13 +3,14 @@ import { z } from "zod";
 import { UsageError } from "../core/errors.ts";
 import { parseTimeMs } from "../core/units.ts";
 import {
+  amountsKey,
+  type AmountsYaml,
   byShape,
+  categoryResourcesKey,
   countFrom,
   mapping,
   portKey,
   projectName,
-  resourcesKey,
-  type ResourcesYaml,
   sizeMb,
   text,
   unit,
@@ -176,7 +177,7 @@ const category = text.max(100).regex(/^\S+$/, { message: "a category is a single
 const commonKeys = {
   env: environment.optional(),
   environment: environment.optional(),
-  resources: resourcesKey.optional(),
+  resources: amountsKey.optional(),
   cores: countFrom(1).optional(),
   memory: sizeMb.optional(),
   disk: sizeMb.optional(),
@@ -194,7 +195,7 @@ type Common = z.output<typeof common>;
 
 export interface CommonYaml {
   readonly env: Readonly<Record<string, string>>;
-  readonly resources: ResourcesYaml;
+  readonly resources: AmountsYaml;
   readonly category?: string | undefined;
   readonly priority?: number | undefined;
   readonly retries?: number | undefined;
@@ -291,11 +292,12 @@ export const taskListSchema = mapping({
   defaults: common.transform(commonOf).optional(),
   categories: z.record(
     category,
-    mapping({ fast_abort: fastAbort.optional() }),
+    mapping({ fast_abort: fastAbort.optional(), resources: categoryResourcesKey.optional() }),
   ).optional(),
   workers: workersKey.optional(),
   port: portKey.default({ low: 0, high: 0 }),
   output: text.optional(),
 });
 
+export type CategoriesYaml = z.output<typeof taskListSchema>["categories"];
 export type TaskListYaml = z.output<typeof taskListSchema>;

@@ -1,7 +1,7 @@
 /** Sending the inputs of a task, each in the form that its worker understands. */
 import { messageOf } from "../core/errors.ts";
-import type { CachePlace, Dialect, ToWorker } from "../core/protocol/messages.ts";
-import { encodeToWorker } from "../core/protocol/to_worker.ts";
+import type { CachePlace, Dialect, Order } from "../core/protocol/messages.ts";
+import { textToWorker } from "../core/protocol/to_worker.ts";
 import type { TaskInput } from "../core/scheduler/tasks.ts";
 import { copyOut } from "../io/files.ts";
 import type { Write } from "../io/outbox.ts";
@@ -22,8 +22,8 @@ export async function sendInput(
   write: Write,
   begin: (bytes: number) => void,
 ): Promise<void> {
-  const say = async (message: ToWorker) => {
-    await write(encodeToWorker(message, dialect));
+  const say: Say = async (message) => {
+    await write(textToWorker(message, dialect));
     if (message.type === "put") begin(message.length);
   };
   const place = { cacheName, inside: "" };
@@ -51,7 +51,7 @@ export async function sendInput(
   }
 }
 
-type Say = (message: ToWorker) => Promise<void>;
+type Say = (message: Order) => Promise<void>;
 
 async function sendFile(path: string, place: CachePlace, say: Say, write: Write): Promise<void> {
   using file = await readable(path, () => Deno.open(path));

@@ -157,6 +157,7 @@ Deno.test("core uses no clock, chance, timer, promise, console or system", () =>
 const mayStartProcesses = [
   "worker/process.ts",
   "worker/guard.ts",
+  "worker/monitored_command.ts", // `wqx monitor`: in the terminal of who calls it
   "manager/local_workers.ts",
   "manager/bundle.ts", // `wqx task bundle`: the user's code may throw, hang, or take 200 MB
   "analysis/command.ts", // `processor: {command: …}`, inside a task of its own

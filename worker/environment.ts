@@ -3,22 +3,28 @@ import type { TaskBlock } from "../core/protocol/messages.ts";
 
 export interface Folders {
   readonly workspace: string;
-  readonly sandbox: string;
+  /** In the sandbox. */
+  readonly temporary: string;
   /** An executable that starts this same wqx. */
   readonly wqx: string;
 }
 
+/** What tasks inherit of this process: all but the display. */
+export function ownEnvironment(): Record<string, string> {
+  const { DISPLAY: _, ...own } = Deno.env.toObject();
+  return own;
+}
+
 /**
- * Names and order as in Work Queue: resources override what the task sets, temporary folders
- * override both. `WQX` is ours.
+ * `own`: what tasks inherit. Names and order as in Work Queue: resources override what the task
+ * sets, temporary folders override both. `WQX` is ours.
  */
 export function environmentOf(
   task: TaskBlock,
   own: Readonly<Record<string, string>>,
-  { workspace, sandbox, wqx }: Folders,
+  { workspace, temporary, wqx }: Folders,
 ): Record<string, string> {
   const env: Record<string, string> = { ...own };
-  delete env.DISPLAY;
   env.WORK_QUEUE_SANDBOX ??= workspace;
   env.WORKER_TMPDIR = `${workspace}/tmp`;
   for (const variable of task.env) {
@@ -32,7 +38,7 @@ export function environmentOf(
   if (task.memoryMb > 0) env.MEMORY = String(task.memoryMb);
   if (task.diskMb > 0) env.DISK = String(task.diskMb);
   if (task.gpus > 0) env.GPUS = String(task.gpus);
-  for (const name of ["TMPDIR", "TEMP", "TMP"]) env[name] = `${sandbox}/.tmp`;
+  for (const name of ["TMPDIR", "TEMP", "TMP"]) env[name] = temporary;
   env.WQX = wqx;
   return env;
 }

@@ -2,24 +2,34 @@
  * Nothing survives the worker, however it dies. A tiny shell in a session of its own waits on a
  * pipe that only the worker holds; when the pipe closes, it kills what is left of the worker's
  * tasks and removes the workspace. After an orderly exit it finds nothing to kill, and is gone too.
+ *
+ * The worker writes the groups of its tasks to a file, which the guard does not read before the
+ * end: to tell it of each would cost two switches of process a task.
  */
 import { ownerMark } from "./orphans.ts";
 
+/** In the workspace: the groups of running tasks, a line each; of no task, 0. */
+export const groupsFile = ".groups";
+
+/** Decimal digits, padded with spaces, and a line feed: any pid of Linux fits. */
+const lineBytes = 12;
+
 /**
- * `$1` workspace, `$2` the mark of its tasks. Reads `+ GROUP` and `- GROUP`; a group is also a
- * session. POSIX sh with grep, rm, chmod and sleep; without /proc only the groups are known.
- * Kills in rounds, because what is being killed may start something; zombies do not count.
+ * `$1` workspace, `$2` the mark of its tasks, `$3` the file of groups; a group is also a session.
+ * POSIX sh with grep, rm, chmod and sleep; without /proc only the groups are known. Kills in
+ * rounds, because what is being killed may start something; zombies do not count.
  */
 const guardScript = `
 trap '' HUP INT QUIT TERM
 PATH="$PATH:/usr/bin:/bin"
+while read -r nothing; do :; done
 groups=" "
-while read -r operation group; do
-  case "$operation$groups" in
-    +*) groups="$groups$group " ;;
-    -*" $group "*) groups="\${groups%%" $group "*} \${groups#*" $group "}" ;;
+while read -r group; do
+  case "$group" in
+    "" | *[!0-9]* | 0 | 1) ;;
+    *) groups="$groups$group " ;;
   esac
-done
+done <"$3"
 
 left() {
   for stat in /proc/[0-9]*/stat; do
@@ -61,20 +71,28 @@ const encoder = new TextEncoder();
 /** Holds the pipe to the guard process. Dispose of it after the tasks have ended. */
 export class Guard implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
-  readonly #writer: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
+  readonly #groups: Deno.FsFile;
+  /** By group, the number of its line. */
+  readonly #lines = new Map<number, number>();
+  readonly #freeLines: number[] = [];
 
-  private constructor(child: Deno.ChildProcess) {
+  private constructor(child: Deno.ChildProcess, groups: Deno.FsFile) {
     this.#child = child;
-    this.#writer = child.stdin.getWriter();
+    this.#groups = groups;
   }
 
-  /** Starts guarding this folder (absolute path), which is removed in the end. */
+  /**
+   * Starts guarding this folder (absolute path), which is removed in the end. Throws the error of
+   * the file system if it cannot keep a file there.
+   */
   static start(workspace: string): Guard {
     if (!/^\/[^/\n]+\/./.test(workspace)) {
       throw new RangeError(`Not a workspace to remove in the end: ${JSON.stringify(workspace)}`);
     }
+    const path = `${workspace}/${groupsFile}`;
+    const groups = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
     const child = new Deno.Command("/bin/sh", {
-      args: ["-c", guardScript, "wqx-guard", workspace, ownerMark(workspace)],
+      args: ["-c", guardScript, "wqx-guard", workspace, ownerMark(workspace), path],
       // Never in a folder that is about to go, nor on a file system that someone wants to unmount.
       cwd: "/",
       stdin: "piped",
@@ -85,7 +103,7 @@ export class Guard implements AsyncDisposable {
     }).spawn();
     // A worker that ends without disposing of its guard must not wait for it.
     child.unref();
-    return new Guard(child);
+    return new Guard(child, groups);
   }
 
   /** Of the guard process, which is also its session. */
@@ -95,24 +113,35 @@ export class Guard implements AsyncDisposable {
 
   /** A task has started in this process group and session. */
   add(group: number): void {
-    this.#tell(`+ ${group}\n`);
+    const line = this.#freeLines.pop() ?? this.#lines.size;
+    this.#lines.set(group, line);
+    this.#write(line, group);
   }
 
   /** Nothing of this group is left, so that its number may be given to others. */
   remove(group: number): void {
-    this.#tell(`- ${group}\n`);
+    const line = this.#lines.get(group);
+    if (line === undefined) return;
+    this.#lines.delete(group);
+    this.#freeLines.push(line);
+    this.#write(line, 0);
   }
 
   /** Returns when the workspace is gone, and the guard too. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.ref();
+    this.#groups.close();
     // Fails if someone killed the guard; then there is nothing to wait for either.
-    await this.#writer.close().catch(() => {});
+    await this.#child.stdin.close().catch(() => {});
     await this.#child.status;
   }
 
-  #tell(line: string): void {
-    // As above: without its guard a worker still works.
-    this.#writer.write(encoder.encode(line)).catch(() => {});
+  #write(line: number, group: number): void {
+    try {
+      this.#groups.seekSync(line * lineBytes, Deno.SeekMode.Start);
+      this.#groups.writeSync(encoder.encode(`${String(group).padEnd(lineBytes - 1)}\n`));
+    } catch {
+      // The disk is full: without this line only what hides its mark could outlive the worker.
+    }
   }
 }

@@ -49,9 +49,9 @@ export function hasMark(
 /** What is known of a task to find its orphans. */
 export interface OrphanOwner {
   readonly mark: string;
-  /** Its main process; 0 until that is known. */
-  pid: number;
-  session: number;
+  /** Its main process. */
+  readonly pid: number;
+  readonly session: number;
   /** The task cannot have started anything before. */
   readonly startTicks: number;
   /** Its main process has ended, and what is left must go. */
@@ -78,8 +78,8 @@ export class Orphans {
   readonly #owner: string;
   /** Session of this process: what is in it is Deno's own child, because tasks have theirs. */
   readonly #ownSession: number;
-  /** Deno's own children in other sessions (the guard), with their start. */
-  readonly #denos = new Map<number, number>();
+  /** Deno's own children while they are there: no pid comes again between two sweeps. */
+  readonly #denos = new Set<number>();
   readonly #known = new Map<number, Orphan>();
   readonly #unknownZombies = new Map<number, number>();
   /** Start of the first task: what is older belongs to none. */
@@ -117,14 +117,13 @@ export class Orphans {
       changed = false;
       for (const pid of childrenOf(Deno.pid)) {
         if (isOurs(pid)) continue;
-        const stat = readStat(pid);
-        if (stat === null || stat.session === this.#ownSession) continue;
-        // Until its launching shell is reaped, a task may look like an orphan of itself.
-        if (this.owners.get(stat.session)?.pid === 0) continue;
         seen.add(pid);
-        if (this.#look(stat)) changed = true;
+        if (this.#denos.has(pid)) continue;
+        const stat = readStat(pid);
+        if (stat !== null && this.#look(stat)) changed = true;
       }
     }
+    for (const pid of this.#denos) if (!seen.has(pid)) this.#denos.delete(pid);
     for (const pid of this.#known.keys()) if (!seen.has(pid)) this.#forgetIfGone(pid);
     for (const pid of this.#unknownZombies.keys()) {
       if (!seen.has(pid)) this.#unknownZombies.delete(pid);
@@ -157,7 +156,10 @@ export class Orphans {
   #identify(stat: ProcessStat): Owner | undefined {
     const bySession = this.owners.get(stat.session);
     if (bySession !== undefined) return bySession;
-    if (this.#isDenos(stat)) return undefined;
+    if (this.#isDenos(stat)) {
+      this.#denos.add(stat.pid);
+      return undefined;
+    }
     if (stat.state === "Z") {
       // Its environment is gone. Deno reaps its own children at once, so what stays is ours.
       const nowMs = performance.now();
@@ -173,12 +175,8 @@ export class Orphans {
   }
 
   /** Whether Deno waits for this child: where the kernel has them (5.3), by a pidfd. */
-  #isDenos({ pid, startTicks }: ProcessStat): boolean {
-    if (this.#denos.get(pid) === startTicks) return true;
-    this.#denos.delete(pid);
-    if (!watchedByPidfd().includes(pid)) return false;
-    this.#denos.set(pid, startTicks);
-    return true;
+  #isDenos({ pid, session }: ProcessStat): boolean {
+    return session === this.#ownSession || watchedByPidfd().includes(pid);
   }
 
   #mustGo({ owner, startTicks }: Orphan): boolean {

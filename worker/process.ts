@@ -1,10 +1,9 @@
 /**
  * Task processes: a command in, its exit and what it used out, and nothing of it left running.
  *
- * On Linux a task is started by a small shell, which forks it and dies, so that this process adopts
- * it (as a subreaper) and `wait4` tells its own CPU time and memory. A child that this process
- * started itself would report at least our own memory, because exec keeps the peak of the image
- * that it replaces. Elsewhere tasks are plain children and nothing is measured.
+ * On Linux a launcher starts the tasks (launcher.ts) and `wait4` tells the CPU time and memory of
+ * each; what outlives its parent is adopted here (orphans.ts). Elsewhere tasks are plain children
+ * and nothing is measured.
  */
 import { messageOf, RunError } from "../core/errors.ts";
 import { Libc, type Reaped, SystemCallError } from "../io/libc.ts";
@@ -15,6 +14,7 @@ import {
   readUptime,
   ticksPerSecond,
 } from "../io/procfs.ts";
+import { Launcher, LauncherGone, type LaunchFailure, type LaunchRequest } from "./launcher.ts";
 import { hasMark, type OrphanOwner, Orphans, withMark } from "./orphans.ts";
 
 export interface SpawnRequest {
@@ -26,6 +26,8 @@ export interface SpawnRequest {
   readonly env: Readonly<Record<string, string>>;
   /** Receives stdout and stderr; created with mode 0600, or truncated. */
   readonly outputPath: string;
+  /** Its main process has ended, and /proc still has what it used. Not where nothing is measured. */
+  readonly ending?: () => void;
 }
 
 export interface Exit {
@@ -52,7 +54,10 @@ export interface TaskProcess {
   readonly pid: number;
   /** Process group and session of the task. */
   readonly group: number;
-  /** When the command has ended and nothing that it started is left. Never rejects. */
+  /**
+   * When the command has ended and nothing that it started is left. Rejects with RunError if it
+   * could not be started after all: no folder, too long …
+   */
   readonly exited: Promise<Exit>;
   /** SIGKILL to the whole tree; without effect once it has ended. */
   kill(): void;
@@ -62,12 +67,12 @@ export interface TaskProcess {
 export interface Spawner extends AsyncDisposable {
   /** Null if exits are measured, else the reason why they are not. */
   readonly unmeasured: string | null;
-  /** Rejects with RunError if the command cannot be started: no folder, no processes left … */
+  /** Rejects with RunError if there can be no process; see also {@link TaskProcess.exited}. */
   spawn(request: SpawnRequest): Promise<TaskProcess>;
 }
 
 export interface SpawnerOptions {
-  /** Unique to this worker on this machine: the path of its workspace. Marks its processes. */
+  /** The workspace, whose path no other worker on this machine has: it marks the processes. */
   readonly owner: string;
   /** False: plain children, nothing measured, as on systems without the Linux calls. */
   readonly exact?: boolean;
@@ -86,36 +91,17 @@ export function openSpawner(options: SpawnerOptions): Spawner {
   }
 }
 
-/**
- * `$1` command, `$2` folder, descriptor 3 the pipe for reports. The subshell tells its pid, kills
- * its waiting parent and becomes the task. Not `… &` and `$!`: that would leave SIGINT and SIGQUIT
- * ignored in the task, and POSIX has no way to undo it. The loop lasts until the parent is dead
- * indeed: a task that ended before could still be reaped by it.
- */
-const launchScript = `cd -- "$2" || exit 125
-(read -r wqx_pid wqx_rest </proc/self/stat && echo "$$ $wqx_pid" >&3 && kill -9 $$ &&
-while read -r wqx_pid wqx_name wqx_state wqx_parent wqx_rest </proc/self/stat
-[ "$wqx_parent" = $$ ]; do :; done
-exec /bin/sh -c "$1" 3>&-)
-exit 126`;
-
 /** Exits are noticed by SIGCHLD; this catches what a lost signal would leave. */
 const slowSweepMs = 1000;
 /** A killed process that does not die within this time hangs in the kernel: report without it. */
 const leftoversMsMax = 5000;
 
-interface Starting {
-  readonly request: SpawnRequest;
-  readonly task: Task;
-  readonly resolve: (process: TaskProcess) => void;
-  readonly reject: (error: RunError) => void;
-}
-
-/** A task from its launch until `exited` resolves. */
+/** A task until `exited` resolves. */
 interface Task extends OrphanOwner {
+  readonly request: SpawnRequest;
   readonly startedMs: number;
   /** Once the main process was reaped. */
-  ended: { reaped: Reaped; atMs: number } | null;
+  ended: { reaped: Reaped; atMs: number; failure: LaunchFailure | null } | null;
   readonly exit: PromiseWithResolvers<Exit>;
 }
 
@@ -123,12 +109,12 @@ class ExactSpawner implements Spawner {
   readonly unmeasured = null;
   readonly #libc: Libc;
   readonly #owner: string;
-  readonly #pipe: { readFd: number; writeFd: number };
   readonly #orphans: Orphans;
   /** Uptime at `performance.now() === 0`, to place tasks among the start times in /proc. */
   readonly #bootMs: number;
-  /** By pid of the launching shell. */
-  readonly #starting = new Map<number, Starting>();
+  #launcher: Launcher;
+  /** Children that are no tasks, to be reaped when they end: launchers, and what they failed at. */
+  readonly #helpers = new Set<number>();
   /** By pid of the main process, while it runs. */
   readonly #running = new Map<number, Task>();
   /** Ended, but with something left that is being killed. */
@@ -136,7 +122,6 @@ class ExactSpawner implements Spawner {
   readonly #onChild = () => this.#sweep();
   #timer: ReturnType<typeof setInterval> | null = null;
   #count = 0;
-  #reports = "";
 
   constructor(libc: Libc, options: SpawnerOptions) {
     const uptime = readUptime();
@@ -146,20 +131,33 @@ class ExactSpawner implements Spawner {
     this.#owner = options.owner;
     this.#bootMs = uptime * 1000 - performance.now();
     this.#orphans = new Orphans(libc, options.owner, self.session);
+    this.#launcher = this.#startLauncher();
+    this.#tryLauncher();
     libc.setSubreaper(true);
-    this.#pipe = libc.pipe();
     Deno.addSignalListener("SIGCHLD", this.#onChild);
   }
 
   spawn(request: SpawnRequest): Promise<TaskProcess> {
-    const { promise, resolve, reject } = Promise.withResolvers<TaskProcess>();
     const mark = `${this.#count++}`;
     const startedMs = performance.now();
+    let pid: number;
+    try {
+      pid = this.#launch({
+        path: "/bin/sh",
+        args: ["sh", "-c", request.command],
+        cwd: request.cwd,
+        env: withMark(request.env, this.#owner, mark),
+        outputPath: request.outputPath,
+      });
+    } catch (error) {
+      return Promise.reject(cannotStart(request, whyNoProcess(error)));
+    }
     const task: Task = {
-      pid: 0,
+      request,
+      pid,
       mark,
       over: false,
-      session: 0,
+      session: pid,
       // Two ticks of slack: both clocks are rounded.
       startTicks: Math.floor((this.#bootMs + startedMs) / 1000 * ticksPerSecond) - 2,
       startedMs,
@@ -167,82 +165,12 @@ class ExactSpawner implements Spawner {
       ended: null,
       exit: Promise.withResolvers(),
     };
-    try {
-      task.session = this.#libc.launch({
-        path: "/bin/sh",
-        args: ["sh", "-c", launchScript, "sh", request.command, request.cwd],
-        env: withMark(request.env, this.#owner, mark),
-        outputPath: request.outputPath,
-        reportFd: this.#pipe.writeFd,
-      });
-    } catch (error) {
-      if (!(error instanceof SystemCallError)) throw error;
-      return Promise.reject(cannotStart(request, explain(error)));
-    }
-    this.#starting.set(task.session, { request, task, resolve, reject });
+    // Whoever waits gets the error; that nobody waits yet is no error of its own.
+    task.exit.promise.catch(() => {});
+    this.#running.set(pid, task);
     this.#orphans.add(task);
     this.#timer ??= setInterval(this.#onChild, slowSweepMs);
-    return promise;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const { task } of this.#starting.values()) this.#libc.kill(-task.session);
-    for (const task of this.#running.values()) this.#kill(task);
-    const giveUpMs = performance.now() + leftoversMsMax;
-    while (this.#busy() && performance.now() < giveUpMs) {
-      this.#sweep();
-      if (this.#busy()) await new Promise((resolve) => setTimeout(resolve, 2));
-    }
-    if (this.#timer !== null) clearInterval(this.#timer);
-    Deno.removeSignalListener("SIGCHLD", this.#onChild);
-    this.#libc.closeFd(this.#pipe.readFd);
-    this.#libc.closeFd(this.#pipe.writeFd);
-    this.#libc.setSubreaper(false);
-    this.#libc.close();
-  }
-
-  #busy(): boolean {
-    return this.#starting.size + this.#running.size + this.#ending.size + this.#orphans.size > 0;
-  }
-
-  /** Looks at every process that we wait for; runs at each SIGCHLD, which may stand for several. */
-  #sweep(): void {
-    let launched = false;
-    for (const [pid, starting] of this.#starting) {
-      const reaped = this.#libc.wait(pid);
-      if (reaped === null) continue;
-      launched = true;
-      this.#starting.delete(pid);
-      this.#started(pid, starting, reaped);
-    }
-    let ended = false;
-    for (const task of this.#running.values()) {
-      if (!this.#libc.hasEnded(task.pid)) continue;
-      ended = true;
-      this.#mainEnded(task);
-    }
-    // A signal that a launching shell explains needs no look at the orphans by itself.
-    if (ended || !launched || this.#ending.size > 0) {
-      this.#orphans.sweep((pid) => this.#starting.has(pid) || this.#running.has(pid));
-      this.#settle();
-    }
-    if (this.#timer !== null && !this.#busy()) {
-      clearInterval(this.#timer);
-      this.#timer = null;
-    }
-  }
-
-  /** The launching shell is gone: its task has reported before, or never will. */
-  #started(launcher: number, { request, task, resolve, reject }: Starting, reaped: Reaped): void {
-    const pid = this.#reportOf(launcher);
-    if (pid === null) {
-      this.#orphans.owners.delete(launcher);
-      reject(cannotStart(request, whyNotLaunched(request, reaped)));
-      return;
-    }
-    task.pid = pid;
-    this.#running.set(pid, task);
-    resolve({
+    return Promise.resolve({
       pid,
       group: task.session,
       exited: task.exit.promise,
@@ -250,16 +178,96 @@ class ExactSpawner implements Spawner {
     });
   }
 
-  /** The pid that a launching shell wrote to the pipe, one line `LAUNCHER PID` each. */
-  #reportOf(launcher: number): number | null {
-    const buffer = new Uint8Array(4096);
-    for (let n = 0; (n = this.#libc.read(this.#pipe.readFd, buffer)) > 0;) {
-      this.#reports += new TextDecoder().decode(buffer.subarray(0, n));
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const task of this.#running.values()) this.#kill(task);
+    this.#launcher.close();
+    const giveUpMs = performance.now() + leftoversMsMax;
+    const done = () => !this.#busy() && this.#helpers.size === 0;
+    while (!done() && performance.now() < giveUpMs) {
+      this.#sweep();
+      if (!done()) await new Promise((resolve) => setTimeout(resolve, 2));
     }
-    const match = new RegExp(`^${launcher} ([0-9]+)\n`, "m").exec(this.#reports);
-    if (match === null) return null;
-    this.#reports = this.#reports.replace(match[0], "");
-    return Number(match[1]);
+    if (this.#timer !== null) clearInterval(this.#timer);
+    Deno.removeSignalListener("SIGCHLD", this.#onChild);
+    this.#libc.setSubreaper(false);
+    this.#libc.close();
+  }
+
+  #busy(): boolean {
+    return this.#running.size + this.#ending.size + this.#orphans.size > 0;
+  }
+
+  #startLauncher(): Launcher {
+    const launcher = new Launcher(this.#libc, this.#owner);
+    this.#helpers.add(launcher.pid);
+    return launcher;
+  }
+
+  /** Throws if it cannot make children of this process here; a folder is no program. */
+  #tryLauncher(): void {
+    const request = { path: "/", args: [], cwd: "/", env: {}, outputPath: "/dev/null" };
+    try {
+      const pid = this.#launcher.launch(request);
+      this.#libc.hasEnded(pid);
+      this.#helpers.add(pid);
+    } catch (error) {
+      this.#launcher.close();
+      throw error;
+    }
+  }
+
+  /** By another launcher, if someone killed the one that we had. */
+  #launch(request: LaunchRequest): number {
+    try {
+      return this.#launcher.launch(request);
+    } catch (error) {
+      if (!(error instanceof LauncherGone)) throw error;
+      this.#launcher.close();
+      this.#launcher = this.#startLauncher();
+      // Once is enough: a task that may have started has no owner, so it is killed as an orphan.
+      if (error.started) throw error;
+      return this.#launcher.launch(request);
+    }
+  }
+
+  /** Looks at every process that we wait for; runs at each SIGCHLD, which may stand for several. */
+  #sweep(): void {
+    for (let pid = 0; (pid = this.#libc.endedChild()) !== 0;) {
+      if (this.#reap(pid)) continue;
+      // An orphan, or a child of Deno, behind which those that we wait for may hide.
+      for (const other of [...this.#running.keys(), ...this.#helpers]) {
+        if (this.#libc.hasEnded(other)) this.#reap(other);
+      }
+      break;
+    }
+    this.#orphans.sweep((pid) => this.#running.has(pid) || this.#helpers.has(pid));
+    this.#settle();
+    if (this.#timer !== null && !this.#busy()) {
+      clearInterval(this.#timer);
+      this.#timer = null;
+    }
+  }
+
+  /** False if this zombie is for someone else to reap. */
+  #reap(pid: number): boolean {
+    if (this.#helpers.delete(pid)) {
+      this.#launcher.failureOf(pid);
+      this.#libc.wait(pid);
+      return true;
+    }
+    const task = this.#running.get(pid);
+    if (task === undefined) return false;
+    // Still a zombie here, so the group cannot be another one that got the same number.
+    this.#libc.kill(-task.session);
+    task.request.ending?.();
+    const reaped = this.#libc.wait(pid);
+    if (reaped === null) return false;
+    const failure = reaped.exitCode === 127 ? this.#launcher.failureOf(pid) : null;
+    task.ended = { reaped, atMs: performance.now(), failure };
+    task.over = true;
+    this.#running.delete(pid);
+    this.#ending.add(task);
+    return true;
   }
 
   #kill(task: Task): void {
@@ -269,25 +277,18 @@ class ExactSpawner implements Spawner {
     this.#libc.kill(task.pid);
   }
 
-  #mainEnded(task: Task): void {
-    // Still a zombie here, so the group cannot be another one that got the same number.
-    this.#libc.kill(-task.session);
-    const reaped = this.#libc.wait(task.pid);
-    if (reaped === null) return;
-    task.ended = { reaped, atMs: performance.now() };
-    task.over = true;
-    this.#running.delete(task.pid);
-    this.#ending.add(task);
-  }
-
   /** Resolves the tasks of which nothing is left. */
   #settle(): void {
     for (const task of this.#ending) {
-      const { reaped, atMs } = task.ended!;
+      const { reaped, atMs, failure } = task.ended!;
       const late = performance.now() - atMs > leftoversMsMax;
       if (!late && this.#orphans.hasLeft(task)) continue;
       this.#ending.delete(task);
       this.#orphans.owners.delete(task.session);
+      if (failure !== null) {
+        task.exit.reject(cannotStart(task.request, explain(failure)));
+        continue;
+      }
       task.exit.resolve({
         exitCode: reaped.signal ?? reaped.exitCode,
         signal: reaped.signal,
@@ -378,31 +379,23 @@ function cannotStart(request: SpawnRequest, why: string): RunError {
   return new RunError(`Cannot start ${JSON.stringify(command)} in ${request.cwd}: ${why}`);
 }
 
-function explain(error: SystemCallError): string {
-  switch (error.code) {
-    case "E2BIG":
-      return "the command or a variable of its environment is longer than the system takes " +
-        "(128 KiB each, with all of them 2 MiB); write it to a file";
-    case "EAGAIN":
-    case "ENOMEM":
-      return `the system has no room for another process (${error.code})`;
-    case "ENOENT":
-      return "there is no /bin/sh, or no folder for the output (ENOENT)";
-    default:
-      return error.message;
+function whyNoProcess(error: unknown): string {
+  if (error instanceof SystemCallError && ["EAGAIN", "ENOMEM"].includes(error.code)) {
+    return `the system has no room for another process (${error.code})`;
   }
+  return messageOf(error);
 }
 
-function whyNotLaunched(request: SpawnRequest, { exitCode, signal }: Reaped): string {
-  if (exitCode === 125) {
-    try {
-      Deno.readDirSync(request.cwd);
-    } catch (error) {
-      return `cannot enter the folder (${messageOf(error)})`;
-    }
-    return "cannot enter the folder";
+function explain({ step, code }: LaunchFailure): string {
+  switch (step) {
+    case "folder":
+      return `cannot enter the folder (${code})`;
+    case "output":
+      return `cannot write its output (${code})`;
+    case "exec":
+      return code === "E2BIG"
+        ? "the command or a variable of its environment is longer than the system takes " +
+          "(128 KiB each, with all of them 2 MiB); write it to a file"
+        : `cannot run /bin/sh (${code})`;
   }
-  return signal === null
-    ? `the launching shell ended with ${exitCode}`
-    : `signal ${signal} ended the launching shell`;
 }

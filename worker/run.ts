@@ -14,6 +14,7 @@ import { type Connected, connectTo, type IpMode } from "./connect.ts";
 import { gpuFeatures } from "./features.ts";
 import type { ManagerSource } from "./find_manager.ts";
 import { Guard } from "./guard.ts";
+import { Monitor } from "./monitor.ts";
 import { openSpawner } from "./process.ts";
 import { detectResources } from "./resources.ts";
 import { type Leave, Session, type SessionEnd, type SessionParts } from "./session.ts";
@@ -91,6 +92,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   });
   await using guard = Guard.start(workspace.path);
   await using spawner = openSpawner({ owner: workspace.path });
+  using monitor = new Monitor();
   const resources = await detectResources(options.resources, workspace.path);
   if (spawner.unmeasured !== null) log(`Tasks are not measured: ${spawner.unmeasured}`);
   const features = [...new Set([...options.features, ...await gpuFeatures()])];
@@ -101,6 +103,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     workspace,
     spawner,
     guard,
+    monitor,
     identity,
     limits: options.limits,
     wrap: (command) => taskWrapper === undefined ? command : wrapCommand(taskWrapper, command),

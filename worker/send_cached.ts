@@ -1,5 +1,5 @@
 /** The answer to `get`: a file, a directory with all that is in it, or that it is missing. */
-import { encodeToManager } from "../core/protocol/to_manager.ts";
+import { textToManager } from "../core/protocol/to_manager.ts";
 import { copyOut } from "../io/files.ts";
 import type { Write } from "../io/outbox.ts";
 
@@ -12,7 +12,7 @@ const depthMax = 100;
 /** `written` is the name in the answer, `path` where the object lies. */
 export async function sendCached(written: string, path: string, write: Write): Promise<void> {
   await send(written, path, write, 0);
-  await write(encodeToManager({ type: "end" }));
+  await write(textToManager({ type: "end" }));
 }
 
 async function send(name: string, path: string, write: Write, depth: number): Promise<void> {
@@ -33,7 +33,7 @@ async function send(name: string, path: string, write: Write, depth: number): Pr
   }
   using _closing = file;
   const { size } = await file.stat();
-  await write(encodeToManager({ type: "file", path: name, length: size }));
+  await write(textToManager({ type: "file", path: name, length: size }));
   await copyOut(file, size, write);
 }
 
@@ -46,11 +46,11 @@ async function sendDirectory(
   // Real managers cannot read a directory with white space in its name, and drop the worker.
   if (depth > depthMax || /\s/.test(name)) return;
   const entries = (await Array.fromAsync(Deno.readDir(path))).map((entry) => entry.name).sort();
-  await write(encodeToManager({ type: "dir", path: name }));
+  await write(textToManager({ type: "dir", path: name }));
   for (const entry of entries) await send(`${name}/${entry}`, `${path}/${entry}`, write, depth + 1);
 }
 
 async function sendMissing(name: string, error: unknown, write: Write): Promise<void> {
   const number = error instanceof Deno.errors.NotFound ? errno.notFound : errno.io;
-  await write(encodeToManager({ type: "missing", path: name, errno: number }));
+  await write(textToManager({ type: "missing", path: name, errno: number }));
 }

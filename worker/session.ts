@@ -2,10 +2,10 @@
  * The worker's shell for one link: it performs what the worker machine decides, and reports what
  * came of it. When the link ends, so does everything that ran for it.
  */
-import { messageOf, PeerProtocolError } from "../core/errors.ts";
+import { messageOf, PeerProtocolError, RunError } from "../core/errors.ts";
 import { Decoder } from "../core/protocol/decoder.ts";
-import type { TaskBlock, ToWorker } from "../core/protocol/messages.ts";
-import { encodeToManager } from "../core/protocol/to_manager.ts";
+import type { TaskBlock, ToManager, ToWorker } from "../core/protocol/messages.ts";
+import { textToManager } from "../core/protocol/to_manager.ts";
 import { ToWorkerGrammar } from "../core/protocol/to_worker.ts";
 import type {
   Afterwards,
@@ -19,11 +19,14 @@ import { within } from "../io/clock.ts";
 import { copyOut, nowhere, removeIfThere, type Sink } from "../io/files.ts";
 import type { Link } from "../io/link.ts";
 import { Outbox } from "../io/outbox.ts";
-import { environmentOf } from "./environment.ts";
+import { environmentOf, ownEnvironment } from "./environment.ts";
 import { deliveryCommand, Obtainer } from "./obtain.ts";
 import { sendCached } from "./send_cached.ts";
 import type { Guard } from "./guard.ts";
+import type { Monitor, TaskMonitor } from "./monitor.ts";
 import type { Spawner, TaskProcess } from "./process.ts";
+import type { Sandbox } from "./sandboxes.ts";
+import { measuredOf, watchTask } from "./watched.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** How often the machine looks at the clock. */
@@ -49,8 +52,7 @@ export interface Leave {
 
 /** The files and process of one attempt; its steps run one after the other. */
 interface Attempt {
-  readonly sandbox: string;
-  readonly printedPath: string;
+  readonly sandbox: Sandbox;
   steps: Promise<void>;
   process: TaskProcess | null;
   forgotten: boolean;
@@ -60,6 +62,7 @@ export interface SessionParts {
   readonly workspace: Workspace;
   readonly spawner: Spawner;
   readonly guard: Guard;
+  readonly monitor: Monitor;
   readonly identity: WorkerIdentity;
   readonly limits: WorkerLimits;
   /** What is run for a task's command, e.g. inside a wrapper. */
@@ -75,14 +78,20 @@ export class Session {
   readonly #leaving = new Set<Promise<void>>();
   #sink: Sink = nowhere;
   readonly #obtainer: Obtainer;
+  readonly #ownEnvironment = ownEnvironment();
   #serial = 0;
+  /** Of running tasks, not told yet. */
+  #count: ToManager | null = null;
   #heard = false;
   #end: Omit<SessionEnd, "heard"> | null = null;
   #failure: unknown = null;
 
   constructor(private readonly link: Link, private readonly parts: SessionParts) {
     this.#machine = new WorkerMachine(parts.identity, parts.limits, performance.now());
-    this.#outbox = new Outbox(link, () => {}, () => link.close());
+    this.#outbox = new Outbox(link, () => {}, (error) => {
+      this.#end ??= { why: messageOf(error), then: "reconnect" };
+      link.close();
+    });
     this.#obtainer = new Obtainer(parts.workspace, parts.spawner, (obtained) => {
       const { cacheName } = obtained;
       if (!obtained.ok) {
@@ -101,7 +110,10 @@ export class Session {
   async run(signal: AbortSignal, ahead: Uint8Array = new Uint8Array(0)): Promise<SessionEnd> {
     const leave = () => this.#leave(signal.reason);
     signal.addEventListener("abort", leave, { once: true });
-    const tick = () => this.#deliver({ type: "tick", epochMs: Date.now() });
+    const tick = () => {
+      this.#deliver({ type: "tick", epochMs: Date.now() });
+      this.#tellCount();
+    };
     const ticking = setInterval(tick, tickMs);
     try {
       this.#deliver({ type: "connected" });
@@ -164,10 +176,13 @@ export class Session {
     const { workspace } = this.parts;
     switch (action.type) {
       case "send":
-        this.#outbox.push(encodeToManager(action.message));
+        this.#send(action.message);
         break;
       case "store":
         this.#sink = workspace.store(action.place, action.mode);
+        break;
+      case "decline":
+        this.#sink = workspace.decline(action.place, action.why);
         break;
       case "make_directory":
         workspace.makeDirectory(action.place);
@@ -229,12 +244,25 @@ export class Session {
     }
   }
 
+  /** How many tasks run is news that can wait for the next message: a write takes 0.1 ms. */
+  #send(message: ToManager): void {
+    if (message.type === "info" && message.key === "tasks_running") {
+      this.#count = message;
+      return;
+    }
+    this.#tellCount();
+    this.#outbox.push(textToManager(message));
+  }
+
+  #tellCount(): void {
+    if (this.#count !== null) this.#outbox.push(textToManager(this.#count));
+    this.#count = null;
+  }
+
   #stageIn(task: TaskBlock): void {
     const { workspace } = this.parts;
-    const name = `${task.taskId}.${++this.#serial}`;
     const attempt: Attempt = {
-      sandbox: `${workspace.path}/t.${name}`,
-      printedPath: `${workspace.path}/out.${name}`,
+      sandbox: workspace.sandboxes.take(),
       steps: Promise.resolve(),
       process: null,
       forgotten: false,
@@ -249,35 +277,46 @@ export class Session {
   }
 
   #start(task: TaskBlock): void {
-    const { workspace, spawner, guard } = this.parts;
+    const { workspace, spawner, guard, monitor } = this.parts;
     const attempt = this.#attempts.get(task.taskId)!;
-    const { sandbox, printedPath } = attempt;
+    const { folder, temporary, printedPath } = attempt.sandbox;
     this.#step(attempt, async () => {
-      const folders = { workspace: workspace.path, sandbox, wqx: workspace.wqxPath };
-      const env = environmentOf(task, Deno.env.toObject(), folders);
+      const folders = { workspace: workspace.path, temporary, wqx: workspace.wqxPath };
+      const env = environmentOf(task, this.#ownEnvironment, folders);
       const command = this.parts.wrap(task.command);
-      const request = { command, cwd: sandbox, env, outputPath: printedPath };
+      let watch: TaskMonitor | null = null;
+      const ending = () => watch?.lookAtEnded();
+      const request = { command, cwd: folder, env, outputPath: printedPath, ending };
       try {
         attempt.process = await spawner.spawn(request);
+        const { group, exited } = attempt.process;
+        guard.add(group);
+        watch = watchTask(monitor, task, attempt.process, folder);
+        if (attempt.forgotten) attempt.process.kill();
+        const exit = await exited.finally(() => guard.remove(group));
+        const { measured } = exit;
+        return {
+          type: "exited",
+          taskId: task.taskId,
+          exit: watch === null
+            ? exit
+            : { ...exit, measured: measuredOf(measured, watch.finish(measured)) },
+        };
       } catch (error) {
-        await Deno.writeTextFile(printedPath, `${messageOf(error)}\n`, { mode: 0o600 });
+        if (!(error instanceof RunError)) throw error;
+        watch?.finish(null);
+        Deno.writeTextFileSync(printedPath, `${error.message}\n`, { mode: 0o600 });
         const exit = { exitCode: 127, wallMs: 0, measured: null };
         return { type: "exited", taskId: task.taskId, exit };
       }
-      const { group, exited } = attempt.process;
-      guard.add(group);
-      if (attempt.forgotten) attempt.process.kill();
-      const exit = await exited;
-      guard.remove(group);
-      return { type: "exited", taskId: task.taskId, exit };
     });
   }
 
   #stageOut(task: TaskBlock): void {
     const attempt = this.#attempts.get(task.taskId)!;
-    this.#step(attempt, async () => {
-      await this.parts.workspace.stageOut(task, attempt.sandbox);
-      const { size } = await Deno.stat(attempt.printedPath);
+    this.#step(attempt, () => {
+      this.parts.workspace.stageOut(task, attempt.sandbox);
+      const { size } = Deno.statSync(attempt.sandbox.printedPath);
       return { type: "staged_out", taskId: task.taskId, printedBytes: size };
     });
   }
@@ -291,13 +330,15 @@ export class Session {
     this.#later(attempt.steps.then(async () => {
       // What it printed may be on its way out.
       if (this.#end === null) await this.#outbox.drained();
-      await removeIfThere(attempt.sandbox);
-      await removeIfThere(attempt.printedPath);
+      const { spawner, workspace } = this.parts;
+      // Where tasks are not measured, something that was killed may not be dead yet.
+      if (spawner.unmeasured === null) await workspace.sandboxes.giveBack(attempt.sandbox);
+      else await attempt.sandbox.remove();
     }));
   }
 
   /** Runs after the attempt's earlier steps; says nothing once the attempt is forgotten. */
-  #step(attempt: Attempt, work: () => Promise<WorkerEvent>): void {
+  #step(attempt: Attempt, work: () => WorkerEvent | Promise<WorkerEvent>): void {
     attempt.steps = attempt.steps.then(async () => {
       if (attempt.forgotten) return;
       const event = await work();
@@ -313,12 +354,13 @@ export class Session {
   }
 
   #sendResult({ message, body }: Extract<WorkerAction, { type: "send_result" }>): void {
-    this.#outbox.push(encodeToManager(message));
+    this.#outbox.push(textToManager(message));
     if (body !== "captured") {
       this.#outbox.push(body);
       return;
     }
-    const { printedPath } = this.#attempts.get(message.taskId)!;
+    if (message.length === 0) return;
+    const { printedPath } = this.#attempts.get(message.taskId)!.sandbox;
     this.#outbox.push(async (write) => {
       using file = await Deno.open(printedPath);
       await copyOut(file, message.length, write);
@@ -326,11 +368,11 @@ export class Session {
   }
 
   #look({ taskId, names }: Extract<WorkerAction, { type: "look" }>): void {
-    const { sandbox } = this.#attempts.get(taskId)!;
+    const { folder } = this.#attempts.get(taskId)!.sandbox;
     const sizes = new Map<string, number>();
     for (const name of names) {
       try {
-        sizes.set(name, Deno.statSync(`${sandbox}/${name}`).size);
+        sizes.set(name, Deno.statSync(`${folder}/${name}`).size);
       } catch {
         // Not written yet.
       }
@@ -339,10 +381,10 @@ export class Session {
   }
 
   #sendUpdate({ message }: Extract<WorkerAction, { type: "send_update" }>): void {
-    const { sandbox } = this.#attempts.get(message.taskId)!;
-    this.#outbox.push(encodeToManager(message));
+    const { folder } = this.#attempts.get(message.taskId)!.sandbox;
+    this.#outbox.push(textToManager(message));
     this.#outbox.push(async (write) => {
-      using file = await Deno.open(`${sandbox}/${message.path}`);
+      using file = await Deno.open(`${folder}/${message.path}`);
       await file.seek(message.offset, Deno.SeekMode.Start);
       await copyOut(file, message.length, write);
     });
@@ -355,7 +397,7 @@ export class Session {
     const { exited } = await spawner.spawn({
       command: deliveryCommand(request.to, request.target, path),
       cwd: `${workspace.path}/tmp`,
-      env: Deno.env.toObject(),
+      env: this.#ownEnvironment,
       outputPath,
     });
     const { exitCode } = await exited;

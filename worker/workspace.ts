@@ -5,13 +5,16 @@
  *     bin/wqx                       starts this same wqx, for tasks that are wqx themselves
  *     cache/                        objects by cached name
  *     tmp/                          $WORKER_TMPDIR, for programs of the user
- *     t.<taskid>.<n>/               sandbox of an attempt
- *     out.<taskid>.<n>              what its command printed
+ *     t.<n>/                        sandbox of an attempt, then of another
+ *     out.<n>                       what its command printed
+ *     .groups                       see guard.ts
  */
 import { messageOf, PeerProtocolError, UsageError } from "../core/errors.ts";
 import type { CachePlace, TaskBlock } from "../core/protocol/messages.ts";
 import { startScript } from "../core/shell_words.ts";
-import { FileSink, removeIfThere, type Sink } from "../io/files.ts";
+import { FileSink, nowhere, removeIfThere, type Sink } from "../io/files.ts";
+import { groupsFile } from "./guard.ts";
+import { type Sandbox, Sandboxes } from "./sandboxes.ts";
 
 export interface WorkspaceOptions {
   /** Folder in which it is made. */
@@ -26,7 +29,11 @@ export class Workspace implements AsyncDisposable {
   /** Why an object that was to be cached is not there, by cached name. */
   readonly #notStored = new Map<string, string>();
 
-  private constructor(readonly path: string, private readonly symlinks: boolean) {}
+  readonly sandboxes: Sandboxes;
+
+  private constructor(readonly path: string, private readonly symlinks: boolean) {
+    this.sandboxes = new Sandboxes(path);
+  }
 
   /** Makes the folders. Throws a UsageError if `parent` cannot hold them. */
   static async create({ parent, wqx, symlinks }: WorkspaceOptions): Promise<Workspace> {
@@ -70,6 +77,12 @@ export class Workspace implements AsyncDisposable {
     };
   }
 
+  /** Passes over the bytes of a `put`; it fails the tasks that need them. */
+  decline(place: CachePlace, why: string): Sink {
+    this.#notStored.set(place.cacheName, why);
+    return nowhere;
+  }
+
   /** Throws PeerProtocolError for a directory that is there already: it might be a link. */
   makeDirectory(place: CachePlace): void {
     if (place.inside === "") this.#notStored.delete(place.cacheName);
@@ -100,18 +113,19 @@ export class Workspace implements AsyncDisposable {
   }
 
   /** Links the inputs into a new sandbox. Returns what is wrong, or `null`. */
-  async stageIn(task: TaskBlock, sandbox: string): Promise<string | null> {
+  async stageIn(task: TaskBlock, sandbox: Sandbox): Promise<string | null> {
+    const { folder } = sandbox;
     try {
-      await Deno.mkdir(`${sandbox}/.tmp`, { recursive: true });
+      sandbox.make();
       for (const { cacheName, sandboxName } of task.inputs) {
-        const target = `${sandbox}/${sandboxName}`;
+        const target = `${folder}/${sandboxName}`;
         const parent = target.slice(0, target.lastIndexOf("/"));
-        if (parent !== sandbox) await Deno.mkdir(parent, { recursive: true });
+        if (parent !== folder) Deno.mkdirSync(parent, { recursive: true });
         const trouble = await this.#stage(cacheName, target);
         if (trouble !== null) return `${sandboxName}: ${trouble}`;
       }
       for (const name of task.directories) {
-        await Deno.mkdir(`${sandbox}/${name}`, { recursive: true });
+        Deno.mkdirSync(`${folder}/${name}`, { recursive: true });
       }
       return null;
     } catch (error) {
@@ -120,12 +134,12 @@ export class Workspace implements AsyncDisposable {
   }
 
   /** Moves what there is of the outputs into the cache. */
-  async stageOut(task: TaskBlock, sandbox: string): Promise<void> {
+  stageOut(task: TaskBlock, sandbox: Sandbox): void {
     for (const { cacheName, sandboxName } of task.outputs) {
       // First: an older object of this name must not pass for the output of this attempt.
       this.unlink(cacheName);
       try {
-        await Deno.rename(`${sandbox}/${sandboxName}`, this.cachePath(cacheName));
+        Deno.renameSync(`${sandbox.folder}/${sandboxName}`, this.cachePath(cacheName));
       } catch {
         // Not written, or not movable: `get` will say that it is missing.
       }
@@ -135,8 +149,9 @@ export class Workspace implements AsyncDisposable {
   /** Forgets everything that belongs to one manager. */
   async clear(): Promise<void> {
     this.#notStored.clear();
-    for await (const entry of Deno.readDir(this.path)) {
-      if (entry.name !== "bin") await removeIfThere(`${this.path}/${entry.name}`);
+    this.sandboxes.forget();
+    for await (const { name } of Deno.readDir(this.path)) {
+      if (name !== "bin" && name !== groupsFile) await removeIfThere(`${this.path}/${name}`);
     }
     await this.#makeFolders();
   }
@@ -168,7 +183,7 @@ export class Workspace implements AsyncDisposable {
     if (notStored !== undefined) return notStored;
     let info: Deno.FileInfo;
     try {
-      info = await Deno.lstat(source);
+      info = Deno.lstatSync(source);
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
       return `${cacheName} is not in the cache`;
@@ -180,19 +195,19 @@ export class Workspace implements AsyncDisposable {
   /** Files by hard link, directories made anew around them, links as links. */
   async #link(source: string, info: Deno.FileInfo | Deno.DirEntry, target: string): Promise<void> {
     if (info.isDirectory) {
-      await Deno.mkdir(target, { recursive: true });
+      Deno.mkdirSync(target, { recursive: true });
       for await (const entry of Deno.readDir(source)) {
         await this.#link(`${source}/${entry.name}`, entry, `${target}/${entry.name}`);
       }
       return;
     }
     try {
-      if (info.isSymlink) await Deno.symlink(await Deno.readLink(source), target);
-      else await Deno.link(source, target);
+      if (info.isSymlink) Deno.symlinkSync(Deno.readLinkSync(source), target);
+      else Deno.linkSync(source, target);
     } catch (error) {
       if (error instanceof Deno.errors.AlreadyExists) return; // named twice: the first counts
       if (info.isSymlink || !this.symlinks) throw error;
-      await Deno.symlink(source, target); // file systems without hard links
+      Deno.symlinkSync(source, target); // file systems without hard links
     }
   }
 }

@@ -1,6 +1,5 @@
 /** What the tasks of an analysis are for, and the task that each becomes. */
 import { baseName, bufferInput, fileInput, shared } from "../cache_names.ts";
-import { requestOf } from "../resources.ts";
 import type { Source, TaskInput, TaskOutput, TaskSpec } from "../scheduler/tasks.ts";
 import type { Range } from "./chunks.ts";
 import {
@@ -10,7 +9,7 @@ import {
   processorFileName,
   resultFileName,
 } from "./job.ts";
-import type { AnalysisSpec, InputFile } from "./spec.ts";
+import type { AnalysisSpec, InputFile, ResourceRequest } from "./spec.ts";
 import type { TreeNode } from "./tree.ts";
 
 export type Category = "preprocessing" | "processing" | "accumulating";
@@ -27,6 +26,8 @@ export type Item =
   | {
     readonly kind: "process";
     readonly leaf: number;
+    /** Of a leaf that was split: which piece, of which piece …; empty for a whole one. */
+    readonly piece: readonly number[];
     readonly file: InputFile;
     readonly uuid: string;
     readonly range: Range;
@@ -60,13 +61,13 @@ export interface TaskContext {
   readonly taskCommand: string;
 }
 
-/** One word that names the item in files and reports: `pre-3`, `p-17`, `accum-1-0`. */
+/** One word that names the item in files and reports: `pre-3`, `p-17`, `p-17-0`, `accum-1-0`. */
 export function itemId(item: Item, serial: number): string {
   switch (item.kind) {
     case "preprocess":
       return `pre-${serial}`;
     case "process":
-      return `p-${item.leaf}`;
+      return ["p", item.leaf, ...item.piece].join("-");
     case "accumulate":
       return `accum-${item.node.level}-${item.node.index}`;
   }
@@ -85,6 +86,9 @@ export function describeItem(item: Item): string {
   }
 }
 
+/** What is declared holds for categories as a whole (sizing.ts). */
+const undeclared: ResourceRequest = {};
+
 export function taskOf(item: Item, id: string, context: TaskContext): TaskSpec {
   const { spec, partsFolder } = context;
   const outcome = { ...output(id, outcomeFileName, partsFolder), when: "always" } as const;
@@ -93,7 +97,7 @@ export function taskOf(item: Item, id: string, context: TaskContext): TaskSpec {
     command: context.taskCommand,
     category: categoryOf[item.kind],
     priority: priorityOf[item.kind],
-    request: requestOf(spec.resources),
+    request: undeclared,
     inputs: inputsOf(item, id, context),
     outputs: item.kind === "preprocess" ? [outcome] : [result, outcome],
     env: [],

@@ -1,5 +1,7 @@
 /** A running analysis as it is shown: bars, lines and JSON are three renderings of the same data. */
 
+import type { AllocationSummary } from "../allocation/report.ts";
+
 export interface Counted {
   readonly done: number;
   /** `null` while it cannot be known yet. */
@@ -16,6 +18,8 @@ export interface Progress {
   readonly processed: Counted;
   /** Tasks; the total grows if the tree does. */
   readonly accumulated: Counted;
+  /** Where sizes change or tasks were exhausted. */
+  readonly chunks?: ChunkCounts;
   readonly tasks: {
     readonly waiting: number;
     readonly running: number;
@@ -24,12 +28,26 @@ export interface Progress {
     readonly failed: number;
   };
   readonly workers: number;
+  /** How the tasks of each category are sized. */
+  readonly allocations: readonly AllocationSummary[];
   /** Since the start of the run. */
   readonly elapsedMs: number;
   /** Over the time since processing began; 0 before the first result. */
   readonly eventsPerSecond: number;
   /** Until the last event at the present rate; `null` while unknown. */
   readonly leftMs: number | null;
+}
+
+/** How the events were cut, as it is shown and reported; sizes in events. */
+export interface ChunkCounts {
+  /** Asked for now; real chunks are cut evenly, near it. */
+  readonly current: number;
+  /** Smallest that was asked for, or to which chunks were cut. */
+  readonly smallest: number;
+  /** Chunks, and pieces of chunks, that were exhausted and cut. */
+  readonly split: number;
+  /** In chunks that were exhausted, once for each time. */
+  readonly eventsExhausted: number;
 }
 
 /** A row of the closing table. */

@@ -13,7 +13,12 @@ export interface ReportedAttempt {
   readonly wallMs: number;
   readonly cpuMs: number | null;
   readonly memoryMb: number | null;
-  readonly cores: number;
+  /** What it was given. */
+  readonly allocated: {
+    readonly cores: number;
+    readonly memoryMb: number;
+    readonly diskMb: number;
+  };
   readonly exitCode: number | null;
   /** `success`, `canceled`, or what went wrong. */
   readonly ending: string;
@@ -62,7 +67,11 @@ export class RunReport {
       wallMs: attempt.wallMs,
       cpuMs: measured === null ? null : measured.cpuUserMs + measured.cpuSystemMs,
       memoryMb: measured?.memoryPeakMb ?? null,
-      cores: attempt.box.cores,
+      allocated: {
+        cores: attempt.box.cores,
+        memoryMb: attempt.box.memoryMb,
+        diskMb: attempt.box.diskMb,
+      },
       exitCode: attempt.exitCode,
       ending: "why" in ending ? ending.why : ending.kind,
     };

@@ -1,15 +1,23 @@
 /**
  * The course of an analysis: preprocess every file, cut the events into chunks, process them,
  * merge the partial results as they come. Tasks that ended go in, tasks to submit come out; where
- * and how they run is the scheduler's business.
+ * and how they run is the scheduler's business. A chunk is cut when its task can be submitted, so
+ * that its size can follow what was seen by then; one that is exhausted is cut again.
  */
+import { CoffeaSizer } from "../chunks/coffea.ts";
+import { FixedSizer } from "../chunks/fixed.ts";
+import { RobustSizer } from "../chunks/robust.ts";
+import type { ChunkSizer } from "../chunks/sizer.ts";
+import { type Rng, seededRng } from "../env.ts";
 import type { TaskEnd } from "../scheduler/tasks.ts";
-import type { DataFault } from "../errors.ts";
-import { chunksOf, type Range } from "./chunks.ts";
+import { piecesOf, type Range } from "./chunks.ts";
+import { Cutter } from "./cutter.ts";
+import { describeLimit, failureMessage, isBadFile, type Outgrown, outgrown } from "./failure.ts";
 import { type Category, describeItem, type Item, type Part } from "./items.ts";
-import type { Outcome, TaskFault } from "./job.ts";
-import type { AnalysisSpec, InputFile } from "./spec.ts";
-import { type Merge, MergeTree } from "./tree.ts";
+import type { Outcome } from "./job.ts";
+import type { ChunkCounts } from "./progress.ts";
+import type { AnalysisSpec } from "./spec.ts";
+import { type Grown, type Merge, MergeTree } from "./tree.ts";
 
 /** An item whose task is over. */
 export interface Ended {
@@ -23,6 +31,8 @@ export interface Ended {
   readonly host: string | null;
   readonly exitCode: number | null;
   readonly attempts: number;
+  /** Of the last attempt; `null` where its worker does not say. */
+  readonly measured: { readonly memoryPeakMb: number | null; readonly wallMs: number } | null;
   /** The end of what the last attempt printed, as text. */
   readonly printed: string;
 }
@@ -49,14 +59,10 @@ export interface RunEnd {
 
 type Phase =
   | { readonly name: "preprocessing"; next: number; done: number }
-  | { readonly name: "processing"; next: number }
+  | { readonly name: "processing"; readonly cutter: Cutter }
   | { readonly name: "done"; readonly end: RunEnd };
 
-interface Chunk {
-  readonly file: InputFile;
-  readonly uuid: string;
-  readonly range: Range;
-}
+type ProcessItem = Extract<Item, { kind: "process" }>;
 
 interface Seen {
   readonly entries: number;
@@ -67,19 +73,34 @@ export class AnalysisRun {
   readonly leftOut: LeftOut[] = [];
   #phase: Phase = { name: "preprocessing", next: 0, done: 0 };
   readonly #seen: (Seen | null)[];
-  #chunks: Chunk[] = [];
-  #tree: MergeTree<Part> | null = null;
+  readonly #sizer: ChunkSizer;
+  readonly #tree: MergeTree<Part>;
   readonly #merges: Merge<Part>[] = [];
+  /** Of chunks that were cut again. */
+  readonly #pieces: ProcessItem[] = [];
+  readonly #notes: string[] = [];
   #stopped: Stopped | null = null;
   #outstanding = 0;
   #eventsTotal: number | null = null;
   #eventsSubmitted = 0;
   #eventsProcessed = 0;
   #merged = 0;
+  #split = 0;
+  #eventsExhausted = 0;
+  #smallest = Infinity;
 
-  /** @param postprocess the processor has a last word on the merged result */
-  constructor(readonly spec: AnalysisSpec, private readonly postprocess: boolean) {
+  /**
+   * @param postprocess the processor has a last word on the merged result
+   * @param chance for the model of coffea, which tries other sizes at random
+   */
+  constructor(
+    readonly spec: AnalysisSpec,
+    postprocess: boolean,
+    chance: Rng = seededRng(1),
+  ) {
     this.#seen = new Array(spec.files.length).fill(null);
+    this.#sizer = sizerOf(spec, chance);
+    this.#tree = new MergeTree(postprocess);
     this.#goOn(); // without any file it ends as it begins
   }
 
@@ -120,11 +141,8 @@ export class AnalysisRun {
     this.#stopped = why;
     const phase = this.#phase;
     if (phase.name === "processing") {
-      const unsubmitted = phase.next;
-      phase.next = this.#chunks.length;
-      for (let leaf = unsubmitted; leaf < this.#chunks.length; leaf++) {
-        this.#put({ level: 0, index: leaf }, null);
-      }
+      for (const piece of this.#pieces.splice(0)) this.#put(piece, null);
+      if (!phase.cutter.isDone) this.#grow(this.#tree.close());
     }
     this.#goOn();
   }
@@ -146,6 +164,16 @@ export class AnalysisRun {
     return this.#seen;
   }
 
+  /** Sizes of later chunks depend on how earlier ones go: few should be submitted ahead. */
+  get learns(): boolean {
+    return this.spec.dynamicChunkSize !== undefined || this.#split > 0;
+  }
+
+  /** What there is to say to people since the last call. */
+  takeNotes(): string[] {
+    return [...this.#notes.splice(0), ...this.#sizer.takeNotes()];
+  }
+
   get counts(): {
     phase: Phase["name"];
     preprocessed: number;
@@ -153,9 +181,12 @@ export class AnalysisRun {
     eventsSubmitted: number;
     eventsProcessed: number;
     merged: number;
+    /** An estimate, while it depends on sizes of chunks that are not cut yet. */
     mergesTotal: number | null;
+    chunks: ChunkCounts;
   } {
     const phase = this.#phase;
+    const current = this.#sizer.current;
     return {
       phase: phase.name,
       preprocessed: phase.name === "preprocessing" ? phase.done : this.spec.files.length,
@@ -163,8 +194,22 @@ export class AnalysisRun {
       eventsSubmitted: this.#eventsSubmitted,
       eventsProcessed: this.#eventsProcessed,
       merged: this.#merged,
-      mergesTotal: this.#tree?.mergeCount ?? null,
+      mergesTotal: this.#eventsTotal === null ? null : this.#tree.mergeCount(this.#leavesExpected),
+      chunks: {
+        current,
+        smallest: Math.min(this.#smallest, current),
+        split: this.#split,
+        eventsExhausted: this.#eventsExhausted,
+      },
     };
+  }
+
+  get #leavesExpected(): number {
+    const phase = this.#phase;
+    const left = phase.name === "processing" && this.#stopped === null
+      ? phase.cutter.chunksLeft
+      : 0;
+    return this.#tree.leafCount + left;
   }
 
   #nextItem(): Item | null {
@@ -178,15 +223,45 @@ export class AnalysisRun {
       phase.next++;
       return { kind: "preprocess", file };
     }
-    const chunk = this.#chunks[phase.next];
-    if (chunk === undefined) return null;
-    const leaf = phase.next++;
-    this.#eventsSubmitted += chunk.range.stop - chunk.range.start;
-    return { kind: "process", leaf, ...chunk };
+    for (let item = this.#nextChunk(phase.cutter); item !== null;) {
+      const size = this.#sizer.sizeWithin(item.file.dataset, eventsOf(item.range));
+      if (size >= eventsOf(item.range) || !this.#mayBeCut(item)) return item;
+      this.#cutAgain(item, size);
+      item = this.#nextChunk(phase.cutter);
+    }
+    return null;
+  }
+
+  #nextChunk(cutter: Cutter): ProcessItem | null {
+    return this.#pieces.shift() ?? this.#cut(cutter);
+  }
+
+  #cut(cutter: Cutter): ProcessItem | null {
+    const chunk = cutter.next(this.#outstanding);
+    if (chunk === null) return null;
+    this.#smallest = Math.min(this.#smallest, this.#sizer.current);
+    const { leaf, ...grown } = this.#tree.addLeaf();
+    this.#grow(grown);
+    if (cutter.isDone) this.#grow(this.#tree.close());
+    this.#eventsSubmitted += eventsOf(chunk.range);
+    return { kind: "process", leaf, piece: [], ...chunk };
+  }
+
+  #mayBeCut({ piece, range }: ProcessItem): boolean {
+    return eventsOf(range) > 1 && piece.length < this.spec.retries;
+  }
+
+  #cutAgain(item: ProcessItem, size: number): void {
+    const ranges = piecesOf(item.range, size);
+    this.#smallest = Math.min(this.#smallest, size);
+    this.#tree.split(item.leaf, item.piece, ranges.length);
+    this.#pieces.unshift(
+      ...ranges.map((range, i) => ({ ...item, piece: [...item.piece, i], range })),
+    );
   }
 
   #succeeded(ended: Ended): void {
-    const { item, outcome, resultPath } = ended;
+    const { item, outcome, resultPath, measured } = ended;
     if (outcome === null || !outcome.ok) {
       this.#failed(ended);
       return;
@@ -201,29 +276,63 @@ export class AnalysisRun {
         this.#preprocessed();
         break;
       case "process": {
-        const events = item.range.stop - item.range.start;
+        const events = eventsOf(item.range);
         this.#eventsProcessed += events;
-        this.#put({ level: 0, index: item.leaf }, { path: resultPath, events });
+        this.#sizer.succeeded({
+          dataset: item.file.dataset,
+          events,
+          memoryMb: measured?.memoryPeakMb ?? null,
+          wallMs: measured?.wallMs ?? null,
+        });
+        this.#put(item, { path: resultPath, events });
         break;
       }
       case "accumulate": {
         this.#merged++;
         const events = item.parts.reduce((sum, part) => sum + part.events, 0);
-        this.#put(item.node, { path: resultPath, events });
+        this.#put(item, { path: resultPath, events });
         break;
       }
     }
   }
 
   #failed(ended: Ended): void {
-    const { item, outcome } = ended;
+    const { item, outcome, end } = ended;
     const fault = outcome !== null && !outcome.ok ? outcome.error : null;
+    const limit = outgrown(end);
+    if (limit !== null && item.kind === "process" && this.#stopped === null) {
+      if (this.#exhausted(item, limit, ended)) return;
+    }
     if (this.spec.skipBadFiles && isBadFile(fault) && item.kind !== "accumulate") {
       this.#leaveOut(item, fault.message);
     } else {
-      this.stop({ kind: "failed", message: failureMessage(ended, fault) });
+      const message = failureMessage(ended, fault, this.spec.retries);
+      this.stop({ kind: "failed", message });
     }
-    this.#without(item);
+    if (limit !== null && item.kind === "accumulate") this.#put(item, largestOf(item.parts));
+    else this.#without(item);
+  }
+
+  /** Cuts the chunk again; false if that cannot be done any more. */
+  #exhausted(item: ProcessItem, limit: Outgrown, { host }: Ended): boolean {
+    const events = eventsOf(item.range);
+    this.#eventsExhausted += events;
+    if (!this.#mayBeCut(item)) return false;
+    const { resource, limit: given, measured } = limit;
+    const size = this.#sizer.exhausted({
+      dataset: item.file.dataset,
+      events,
+      resource,
+      limit: given,
+      measured,
+    });
+    this.#split++;
+    this.#cutAgain(item, size);
+    this.#notes.push(
+      `Exhausted ${describeLimit(limit)} ${describeItem(item)}` +
+        `${host === null ? "" : ` on host ${host}`}; cut into pieces of ${size} events`,
+    );
+    return true;
   }
 
   #leaveOut(item: Exclude<Item, { kind: "accumulate" }>, why: string): void {
@@ -233,25 +342,25 @@ export class AnalysisRun {
 
   /** Nothing will come of the item: the others go on without it. */
   #without(item: Item): void {
-    switch (item.kind) {
-      case "preprocess":
-        this.#preprocessed();
-        break;
-      case "process":
-        this.#put({ level: 0, index: item.leaf }, null);
-        break;
-      case "accumulate":
-        this.#put(item.node, null);
-        break;
-    }
+    if (item.kind === "preprocess") this.#preprocessed();
+    else this.#put(item, null);
   }
 
   #preprocessed(): void {
     if (this.#phase.name === "preprocessing") this.#phase.done++;
   }
 
-  #put(node: Merge<Part>["node"], part: Part | null): void {
-    const { merges, result } = this.#tree!.put(node, part);
+  #put(item: Exclude<Item, { kind: "preprocess" }>, part: Part | null): void {
+    if (item.kind === "accumulate") {
+      this.#grow(this.#tree.put(item.node, part));
+    } else if (item.piece.length > 0) {
+      this.#grow(this.#tree.putPiece(item.leaf, item.piece, part));
+    } else {
+      this.#grow(this.#tree.put({ level: 0, index: item.leaf }, part));
+    }
+  }
+
+  #grow({ merges, result }: Grown<Part>): void {
     this.#merges.push(...merges);
     if (result === undefined) return;
     const nothing: Stopped = {
@@ -277,59 +386,41 @@ export class AnalysisRun {
   }
 
   #plan(): void {
-    const perDataset = new Map<string, number>();
-    const chunksMax = this.spec.chunksMax ?? Infinity;
-    this.spec.files.forEach((file, i) => {
-      const seen = this.#seen[i];
-      if (seen === null || seen === undefined) return;
-      for (const range of chunksOf(seen.entries, this.spec.chunkSize)) {
-        const count = perDataset.get(file.dataset) ?? 0;
-        if (count >= chunksMax) return;
-        perDataset.set(file.dataset, count + 1);
-        this.#chunks.push({ file, uuid: seen.uuid, range });
-      }
+    const found = this.spec.files.flatMap((file, i) => {
+      const seen = this.#seen[i] ?? null;
+      return seen === null ? [] : [{ file, ...seen }];
     });
-    this.#eventsTotal = this.#chunks.reduce((sum, { range }) => sum + range.stop - range.start, 0);
-    if (this.#chunks.length === 0) {
+    const cutter = new Cutter(found, this.#sizer, this.spec.chunksMax);
+    this.#eventsTotal = cutter.eventsTotal;
+    if (cutter.isDone) {
       const why = this.leftOut.length === this.spec.files.length
         ? `none of the ${this.leftOut.length} files can be read`
         : "the files hold no events";
       this.#finish(null, { kind: "failed", message: `There is nothing to process: ${why}.` });
       return;
     }
-    this.#tree = new MergeTree(this.#chunks.length, this.postprocess);
-    this.#phase = { name: "processing", next: 0 };
+    this.#phase = { name: "processing", cutter };
   }
 }
 
-/** Faults of the file itself; a column that is not there is the processor's, and would be everywhere. */
-const badFileFaults: ReadonlySet<DataFault> = new Set([
-  "unreachable",
-  "not-root",
-  "truncated",
-  "corrupt",
-  "no-tree",
-]);
-
-function isBadFile(fault: TaskFault | null): fault is TaskFault {
-  return fault?.whose === "data" && fault.fault !== undefined && badFileFaults.has(fault.fault);
+function sizerOf({ chunkSize, dynamicChunkSize }: AnalysisSpec, chance: Rng): ChunkSizer {
+  switch (dynamicChunkSize?.model) {
+    case undefined:
+      return new FixedSizer(chunkSize);
+    case "coffea":
+      return new CoffeaSizer(chunkSize, dynamicChunkSize, chance);
+    case "robust":
+      return new RobustSizer(chunkSize, dynamicChunkSize);
+  }
 }
 
-/** What the user is told when an item has failed for good. */
-function failureMessage(ended: Ended, fault: TaskFault | null): string {
-  const where = [
-    ended.host !== null ? `on host ${ended.host}` : null,
-    ended.exitCode !== null ? `exit code ${ended.exitCode}` : null,
-    ended.attempts > 1 ? `after ${ended.attempts} attempts` : null,
-  ].filter((part) => part !== null).join(", ");
-  const why = fault?.message ?? whyOf(ended);
-  const lines = [`Failed ${describeItem(ended.item)}${where && ` (${where})`}: ${why}`];
-  if (fault?.stack) lines.push(fault.stack);
-  else if (fault === null && ended.printed.trim() !== "") lines.push(ended.printed.trimEnd());
-  return lines.join("\n");
+function eventsOf({ start, stop }: Range): number {
+  return stop - start;
 }
 
-function whyOf({ end, outcome }: Ended): string {
-  if (end.kind === "failure") return end.why;
-  return outcome === null ? "its outcome.json cannot be read" : end.kind;
+function largestOf(parts: readonly Part[]): Part | null {
+  return parts.reduce<Part | null>(
+    (largest, part) => part.events > (largest?.events ?? -1) ? part : largest,
+    null,
+  );
 }

@@ -1,4 +1,6 @@
 /** An analysis after its YAML, the command line and the file system were checked: nothing to doubt. */
+import type { Sizing } from "../allocation/sizing.ts";
+import type { ChunkTargets } from "../chunks/sizer.ts";
 
 /** One input file of one dataset. */
 export interface InputFile {
@@ -10,6 +12,12 @@ export interface InputFile {
   /** True: sent to workers and cached there. False: read in place (URLs, shared file systems). */
   readonly send: boolean;
   readonly tree: string;
+}
+
+/** Chunks that grow or shrink until tasks take what they should. */
+export interface DynamicChunkSize extends ChunkTargets {
+  /** `robust` is wqx's own; `coffea` does as coffea's executor, for comparison. */
+  readonly model: "robust" | "coffea";
 }
 
 /** What a user asked for a task; undeclared ones are allocated in proportion. */
@@ -39,9 +47,13 @@ export interface AnalysisSpec {
     | { readonly kind: "command"; readonly command: string; readonly inputs: readonly string[] };
   /** Events per chunk; files are cut evenly, as coffea cuts them. */
   readonly chunkSize: number;
+  /** Absent: all chunks are of `chunkSize`. Present: it is where their sizes start from. */
+  readonly dynamicChunkSize?: DynamicChunkSize;
   /** At most this many chunks per dataset. */
   readonly chunksMax: number | null;
+  /** Ceilings of a task; in mode `fixed`, what it is given. */
   readonly resources: ResourceRequest;
+  readonly sizing: Sizing;
   /** `null`: wait for workers from elsewhere. */
   readonly workers: LocalWorkers | null;
   /** Listen on the first free port of the range; 0 to 0 lets the system choose. */

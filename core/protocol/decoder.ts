@@ -25,6 +25,7 @@ export interface Grammar<M> {
 // A line that begins with U+FEFF keeps it.
 const text = new TextDecoder("utf-8", { ignoreBOM: true });
 const newline = 0x0a;
+const noBytes = new Uint8Array(0);
 
 type Expecting =
   | { readonly what: "line" }
@@ -35,6 +36,8 @@ type Expecting =
 export class Decoder<M> {
   /** Received and not yet consumed; the first one from `#offset` on. */
   #chunks: Uint8Array[] = [];
+  /** So many of them are ours: the others are borrowed until `next` has nothing more to give. */
+  #owned = 0;
   #offset = 0;
   #buffered = 0;
   /** Bytes at the front known to hold no line end, so that trickled lines are not rescanned. */
@@ -43,14 +46,29 @@ export class Decoder<M> {
 
   constructor(private readonly grammar: Grammar<M>) {}
 
+  /** The array may be used again once {@link next} has returned `null`. */
   feed(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     this.#chunks.push(bytes);
     this.#buffered += bytes.length;
   }
 
-  /** The next message or piece of payload, `null` if more bytes are needed; throws on bad ones. */
+  /**
+   * The next message or piece of payload, `null` if more bytes are needed; throws on bad ones. The
+   * bytes of a payload are part of what was fed.
+   */
   next(): M | Payload | null {
+    const found = this.#next();
+    if (found === null) this.#keepRest();
+    return found;
+  }
+
+  /** Whether the peer closed in the middle of something. */
+  get midway(): boolean {
+    return this.#buffered > 0 || this.#expecting.what !== "line";
+  }
+
+  #next(): M | Payload | null {
     for (;;) {
       const expecting = this.#expecting;
       switch (expecting.what) {
@@ -58,7 +76,7 @@ export class Decoder<M> {
           throw expecting.error;
         case "payload": {
           if (expecting.left > 0 && this.#buffered === 0) return null;
-          const bytes = expecting.left === 0 ? new Uint8Array(0) : this.#takeUpTo(expecting.left);
+          const bytes = expecting.left === 0 ? noBytes : this.#takeUpTo(expecting.left);
           const left = expecting.left - bytes.length;
           this.#expecting = left === 0 ? { what: "line" } : { what: "payload", left };
           return { type: "payload", bytes, last: left === 0 };
@@ -80,9 +98,12 @@ export class Decoder<M> {
     }
   }
 
-  /** Whether the peer closed in the middle of something. */
-  get midway(): boolean {
-    return this.#buffered > 0 || this.#expecting.what !== "line";
+  #keepRest(): void {
+    for (; this.#owned < this.#chunks.length; this.#owned++) {
+      const rest = this.#chunks[this.#owned]!.slice(this.#owned === 0 ? this.#offset : 0);
+      if (this.#owned === 0) this.#offset = 0;
+      this.#chunks[this.#owned] = rest;
+    }
   }
 
   #parse(line: string): M | null {
@@ -161,12 +182,13 @@ export class Decoder<M> {
 
   #takeUpTo(count: number): Uint8Array {
     const chunk = this.#chunks[0];
-    if (chunk === undefined || count === 0) return new Uint8Array(0);
+    if (chunk === undefined || count === 0) return noBytes;
     const piece = chunk.subarray(this.#offset, this.#offset + count);
     this.#offset += piece.length;
     this.#buffered -= piece.length;
     if (this.#offset === chunk.length) {
       this.#chunks.shift();
+      this.#owned = Math.max(0, this.#owned - 1);
       this.#offset = 0;
     }
     return piece;

@@ -101,7 +101,10 @@ interface NamedObject {
   readonly written?: string;
 }
 
-export type ToWorker =
+export type ToWorker = TaskBlock | Order;
+
+/** All that a manager says to a worker but tasks. */
+export type Order =
   | ({ readonly type: "put"; readonly mode: number } & CachePlace & WithPayload)
   /** Opens a directory; what follows up to its `dir_end` lies in it. */
   | ({ readonly type: "dir" } & CachePlace)
@@ -122,7 +125,6 @@ export type ToWorker =
     readonly target: string;
     readonly cacheName: string;
   }
-  | TaskBlock
   | { readonly type: "send_results" }
   | ({ readonly type: "get" } & NamedObject)
   | { readonly type: "kill"; readonly taskId: number }
@@ -199,25 +201,4 @@ export interface Payload {
   readonly type: "payload";
   readonly bytes: Uint8Array;
   readonly last: boolean;
-}
-
-/** What a worker measured of a task: the value of the `wqx-measured` info line. */
-export interface Measured {
-  readonly cpuUserMs: number;
-  readonly cpuSystemMs: number;
-  readonly memoryPeakMb: number;
-}
-
-export function measuredInfo(taskId: number, m: Measured): ToManager {
-  const value = `${taskId} ${m.cpuUserMs.toFixed(3)} ${m.cpuSystemMs.toFixed(3)} ` +
-    m.memoryPeakMb.toFixed(3);
-  return { type: "info", key: "wqx-measured", value };
-}
-
-/** The inverse of {@link measuredInfo}; `null` for what does not parse, as for any unknown info. */
-export function parseMeasured(value: string): { taskId: number; measured: Measured } | null {
-  const fields = value.split(" ").map(Number);
-  if (fields.length < 4 || !fields.every((n) => Number.isFinite(n) && n >= 0)) return null;
-  const [taskId, cpuUserMs, cpuSystemMs, memoryPeakMb] = fields as [number, number, number, number];
-  return { taskId, measured: { cpuUserMs, cpuSystemMs, memoryPeakMb } };
 }

@@ -134,7 +134,12 @@ function pathAndNumber(fields: Fields): { path: string; number: number } {
 
 /** The bytes of a message, without its payload. */
 export function encodeToManager(message: ToManager): Uint8Array {
-  return utf8.encode(`${text(message)}\n`);
+  return utf8.encode(textToManager(message));
+}
+
+/** The same as text, to be encoded together with what goes out with it. */
+export function textToManager(message: ToManager): string {
+  return `${text(message)}\n`;
 }
 
 function text(m: ToManager): string {

@@ -1,4 +1,5 @@
 /** Manager → worker: lines to messages and back. */
+import { concat } from "../bytes.ts";
 import { PeerProtocolError, unreachable } from "../errors.ts";
 import type { Grammar, Parsed } from "./decoder.ts";
 import { Fields } from "./fields.ts";
@@ -9,6 +10,7 @@ import {
   fileFlag,
   lineBytesMax,
   newestDialect,
+  type Order,
   type TaskBlock,
   type TaskFile,
   type ToWorker,
@@ -21,6 +23,13 @@ const fromUtf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 type Block = {
   -readonly [K in keyof TaskBlock]: TaskBlock[K] extends readonly (infer T)[] ? T[] : TaskBlock[K];
 };
+
+/**
+ * Of a block's text, and of a body within it; characters, of up to three bytes. Together with a line
+ * they fit into the 16 KiB of a TLS record.
+ */
+const textLengthMax = 2048;
+const shortBodyLengthMax = 2048;
 
 /** Longest link target or URL that is accepted as a body; PATH_MAX of Linux. */
 const targetBytesMax = 4096;
@@ -166,7 +175,7 @@ export class ToWorkerGrammar implements Grammar<ToWorker> {
   }
 
   #inBlock(block: Block, text: string): Parsed<ToWorker> {
-    this.#count(utf8.encode(text).length);
+    this.#count(utf8Length(text));
     const fields = new Fields(text);
     switch (fields.keyword) {
       case "": // the line end after the bytes of `env`, which its length does not count
@@ -278,17 +287,20 @@ function taskFile(fields: Fields): TaskFile {
  * RangeError if a line would be too long.
  */
 export function encodeToWorker(m: ToWorker, dialect: Dialect = newestDialect): Uint8Array {
-  return utf8.encode(m.type === "task" ? taskText(m, dialect) : commandText(m, dialect));
+  if (m.type !== "task") return utf8.encode(textToWorker(m, dialect));
+  const pieces = blockPieces(m, dialect);
+  return concat(pieces.map((piece) => typeof piece === "string" ? utf8.encode(piece) : piece));
 }
 
-function commandText(m: Exclude<ToWorker, TaskBlock>, dialect: Dialect): string {
+/** The same for all but task blocks, as text. */
+export function textToWorker(m: Order, dialect: Dialect = newestDialect): string {
   switch (m.type) {
     case "put":
       return line(`put ${encodeName(lastName(m))} ${m.length} 0${m.mode.toString(8)}`);
     case "dir":
       return line(`dir ${encodeName(lastName(m))}`);
     case "symlink": // real workers take the bytes as they are: they need the NUL
-      return line(`symlink ${encodeName(lastName(m))} ${utf8.encode(m.target).length + 1}`) +
+      return line(`symlink ${encodeName(lastName(m))} ${utf8Length(m.target) + 1}`) +
         `${m.target}\0`;
     case "dir_end":
       return line("end");
@@ -326,7 +338,7 @@ function fetchText(m: Extract<ToWorker, { type: "fetch" }>, { protocol }: Dialec
     return line(`${verb} ${encodeName(m.source)} ${encodeName(m.cacheName)} 0 ${mode}`);
   }
   if (m.from === "url") {
-    const length = utf8.encode(m.source).length + 1;
+    const length = utf8Length(m.source) + 1;
     return line(`url ${m.cacheName} ${length} 0${mode} ${fileFlag.cache}`) + `${m.source}\0`;
   }
   return line(`thirdget ${m.from === "command" ? 1 : 2} ${m.cacheName} ${m.source}`);
@@ -336,38 +348,81 @@ function lastName({ cacheName, inside }: CachePlace): string {
   return inside === "" ? cacheName : inside.slice(inside.lastIndexOf("/") + 1);
 }
 
-function taskText(task: TaskBlock, dialect: Dialect): string {
-  let text = line(`task ${task.taskId}`);
-  text += line(`cmd ${utf8.encode(task.command).length}`) + task.command;
-  text += line(`category ${task.category}`);
-  text += line(`cores ${task.cores.toFixed(3)}`);
-  text += line(`gpus ${task.gpus}`);
-  text += line(`memory ${task.memoryMb}`);
-  text += line(`disk ${task.diskMb}`);
+/**
+ * A task block in pieces: text, none of it longer than what a TLS record holds, and bytes for long
+ * commands and variables. So no body ends in the middle of a record in which something follows.
+ */
+export function blockPieces(task: TaskBlock, dialect: Dialect): readonly (string | Uint8Array)[] {
+  const block = new BlockWriter();
+  block.line(`task ${task.taskId}`);
+  block.body("cmd", task.command, "");
+  block.line(`category ${task.category}`);
+  block.line(`cores ${task.cores.toFixed(3)}`);
+  block.line(`gpus ${task.gpus}`);
+  block.line(`memory ${task.memoryMb}`);
+  block.line(`disk ${task.diskMb}`);
   if (task.endTimeMs !== null) {
     const scale = dialect.endTimeInSeconds ? 1 / 1000 : 1000;
-    text += line(`end_time ${Math.ceil(task.endTimeMs * scale)}`);
+    block.line(`end_time ${Math.ceil(task.endTimeMs * scale)}`);
   }
   if (task.wallTimeMs !== null) {
     // Every real worker reads microseconds, whatever its manager sends.
-    text += line(`wall_time ${Math.ceil(task.wallTimeMs * 1000)}`);
+    block.line(`wall_time ${Math.ceil(task.wallTimeMs * 1000)}`);
   }
-  for (const variable of task.env) {
-    text += line(`env ${utf8.encode(variable).length}`) + variable + "\n";
+  for (const variable of task.env) block.body("env", variable, "\n");
+  for (const file of task.inputs) block.line(`infile ${fileFields(file)}`);
+  for (const name of task.directories) block.line(`dir ${name}`);
+  for (const file of task.outputs) block.line(`outfile ${fileFields(file)}`);
+  block.line("end");
+  return block.end();
+}
+
+class BlockWriter {
+  readonly #pieces: (string | Uint8Array)[] = [];
+  #text = "";
+
+  line(text: string): void {
+    if (this.#text.length > textLengthMax) this.#cut();
+    this.#text += line(text);
   }
-  for (const file of task.inputs) text += line(`infile ${fileFields(file)}`);
-  for (const name of task.directories) text += line(`dir ${name}`);
-  for (const file of task.outputs) text += line(`outfile ${fileFields(file)}`);
-  return text + line("end");
+
+  /** A line with the length of `value`, which follows it; `after` is not counted. */
+  body(keyword: string, value: string, after: string): void {
+    const isShort = value.length <= shortBodyLengthMax;
+    const bytes = isShort ? null : utf8.encode(value);
+    this.line(`${keyword} ${bytes?.length ?? utf8Length(value)}`);
+    if (bytes === null) {
+      this.#text += value;
+    } else {
+      this.#cut();
+      this.#pieces.push(bytes);
+    }
+    this.#text += after;
+  }
+
+  end(): readonly (string | Uint8Array)[] {
+    this.#cut();
+    return this.#pieces;
+  }
+
+  #cut(): void {
+    if (this.#text !== "") this.#pieces.push(this.#text);
+    this.#text = "";
+  }
 }
 
 function fileFields(file: TaskFile): string {
   return `${file.cacheName} ${encodeName(file.sandboxName)} ${file.flags}`;
 }
 
+function utf8Length(text: string): number {
+  // Most text is ASCII, and then need not be encoded to be counted.
+  return /[^\0-\x7f]/.test(text) ? utf8.encode(text).length : text.length;
+}
+
 function line(text: string): string {
   // A character is at most three bytes in UTF-8: most lines need no count.
-  const bytes = text.length * 3 > lineBytesMax ? utf8.encode(text).length : 0;
+  const bytes = text.length * 3 > lineBytesMax ? utf8Length(text) : 0;
   if (bytes > lineBytesMax) {
     throw new RangeError(
       `Cannot send a line of ${bytes} bytes ("${text.slice(0, 60)}…"): ` +

@@ -1,6 +1,6 @@
 /** What goes into the scheduler and what comes out of it. */
 import type { TaskId, WorkerId } from "../ids.ts";
-import type { TaskBlock, ToManager, ToWorker } from "../protocol/messages.ts";
+import type { Order, TaskBlock, ToManager } from "../protocol/messages.ts";
 import type { Attempt, Task, TaskEnd, TaskInput, TaskSpec } from "./tasks.ts";
 
 /** What became of a payload whose place was given by a `receive` action. */
@@ -44,7 +44,7 @@ export type Place =
   | { readonly kind: "nobody" };
 
 export type ManagerAction =
-  | { readonly type: "send"; readonly worker: WorkerId; readonly message: ToWorker }
+  | { readonly type: "send"; readonly worker: WorkerId; readonly message: Order }
   | { readonly type: "answer_name"; readonly worker: WorkerId }
   /** Not a worker: answer this question and close. */
   | {
@@ -71,5 +71,7 @@ export type ManagerAction =
     readonly attempt: Attempt;
     readonly again: boolean;
   }
+  /** A task, and those like it, waits for a larger worker than there is. */
+  | { readonly type: "too_large"; readonly id: TaskId; readonly why: string }
   | { readonly type: "host_blocked"; readonly host: string; readonly why: string }
   | { readonly type: "returned"; readonly task: Task; readonly end: TaskEnd };

@@ -1,12 +1,16 @@
 /** The life of a task: dispatched, ended, tried again, returned. */
 import type { TaskId, WorkerId } from "../ids.ts";
+import { monitorVariable } from "../monitor/mode.ts";
 import { resultCode } from "../protocol/messages.ts";
+import { climb, learn } from "./allocation.ts";
 import { blockOf, inputsFor, whyUnsendable } from "./block.ts";
 import type { Placement } from "./place.ts";
 import type { SchedulerState } from "./state.ts";
 import {
   type Attempt,
   type Copy,
+  outgrew,
+  type Phase,
   type Report,
   type Task,
   type TaskEnd,
@@ -15,8 +19,13 @@ import {
 } from "./tasks.ts";
 import { hostOf, promise, settle, type WorkerState } from "./workers.ts";
 
+const noVariables: readonly string[] = [];
+
+/** One for all: a million tasks may wait. */
+const waiting: Phase = { name: "waiting" };
+
 export function submit(state: SchedulerState, id: TaskId, spec: TaskSpec): void {
-  const task: Task = { id, spec, phase: { name: "waiting" }, attempts: [] };
+  const task: Task = { id, spec, phase: waiting, attempts: [], wish: null };
   state.tasks.set(id, task);
   const why = whyUnsendable(id, spec);
   if (why === null) state.waiting.push(task);
@@ -39,14 +48,16 @@ export function dispatch(
   nowMs: number,
 ): void {
   if (task.phase.name === "waiting") state.waiting.remove(task);
-  const inputs = inputsFor(task.spec, worker.speaksWqx)
-    .filter((input) => !worker.cached.has(input.cacheName));
+  const needed = inputsFor(task.spec, worker.speaksWqx);
+  const inputs = needed.filter((input) => !worker.cached.has(input.cacheName));
   for (const input of inputs) if (input.cache) state.noteCached(worker, input.cacheName);
   promise(worker, task.id, box);
-  state.noteRoom(worker);
+  state.noteGiven(worker);
   const copy: Copy = { worker: worker.id, box, sinceMs: nowMs };
   state.enter(task, { name: "running", copies: [...copiesOf(task), copy] });
-  const block = blockOf(task.id, task.spec, box, worker.speaksWqx);
+  const { monitor } = state.options;
+  const asked = worker.speaksWqx && monitor !== "off" ? [monitorVariable(monitor)] : noVariables;
+  const block = blockOf(task.id, task.spec, box, needed, asked);
   state.act({ type: "dispatch", worker: worker.id, id: task.id, inputs, block });
 }
 
@@ -91,15 +102,16 @@ export function endCopy(
     printed: report?.printed ?? new Uint8Array(0),
   };
   task.attempts.push(attempt);
+  learn(state, task, attempt);
   if (state.workers.has(worker.id)) {
     state.send(worker, { type: "kill", taskId: task.id });
-    for (const file of [...task.spec.inputs, ...task.spec.outputs]) {
-      const made = "source" in file && file.source.kind === "empty directory";
-      if (!file.cache && !made) {
-        state.send(worker, { type: "unlink", cacheName: file.cacheName });
-      } else if (file.cache && "path" in file && ending.kind === "success") {
-        state.noteCached(worker, file.cacheName);
-      }
+    for (const { cache, cacheName, source } of task.spec.inputs) {
+      const sent = !cache && source.kind !== "empty directory";
+      if (sent) state.send(worker, { type: "unlink", cacheName });
+    }
+    for (const { cache = false, cacheName } of task.spec.outputs) {
+      if (!cache) state.send(worker, { type: "unlink", cacheName });
+      else if (ending.kind === "success") state.noteCached(worker, cacheName);
     }
   }
   return attempt;
@@ -114,7 +126,7 @@ export function failed(
   nowMs: number,
 ): void {
   if (attempt.ending.kind === "failure") state.failedAttempts++;
-  const end = verdict(task, attempt, state.options.limits);
+  const end = verdictOn(state, task, attempt);
   state.act({ type: "attempt_ended", id: task.id, attempt, again: end === null });
   const others = copiesOf(task).filter((other) => other !== copy);
   if (end !== null) {
@@ -123,9 +135,18 @@ export function failed(
   } else if (others.length > 0) {
     state.enter(task, { name: "running", copies: others });
   } else {
-    state.enter(task, { name: "waiting" });
+    state.enter(task, waiting);
     state.waiting.push(task);
   }
+}
+
+/** `null`: once more, with a larger box if this one was too small. */
+function verdictOn(state: SchedulerState, task: Task, attempt: Attempt): TaskEnd | null {
+  if (attempt.ending.kind !== "failure" || outgrew(attempt) === null) {
+    return verdict(task, attempt, state.options.limits);
+  }
+  const why = climb(state, task);
+  return why === null ? null : { ...attempt.ending, why };
 }
 
 /** These need not go on: another one has won, or none is wanted any more. */
@@ -165,6 +186,7 @@ export function loseWorker(state: SchedulerState, id: WorkerId, why: string, now
   const worker = state.workers.get(id);
   if (worker === undefined) return;
   state.workers.delete(id);
+  state.noteFleet();
   state.noteRoom(worker);
   for (const name of [...worker.cached]) state.noteUncached(worker, name);
   for (const held of [...worker.running, ...worker.retrieving]) {

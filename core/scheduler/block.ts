@@ -1,9 +1,15 @@
 /** A task and its box as one task block of the wire. */
 import type { TaskId } from "../ids.ts";
 import { PeerProtocolError } from "../errors.ts";
-import { blockBytesMax, fileFlag, type TaskBlock, type TaskFile } from "../protocol/messages.ts";
+import {
+  blockBytesMax,
+  fileFlag,
+  lineBytesMax,
+  type TaskBlock,
+  type TaskFile,
+} from "../protocol/messages.ts";
 import { checkCacheName, checkSandboxName } from "../protocol/names.ts";
-import { encodeToWorker } from "../protocol/to_worker.ts";
+import { encodeToWorker, textToWorker } from "../protocol/to_worker.ts";
 import { noResources, type Resources } from "../resources.ts";
 import type { TaskInput, TaskOutput, TaskSpec } from "./tasks.ts";
 
@@ -12,27 +18,34 @@ export function inputsFor(spec: TaskSpec, speaksWqx: boolean): readonly TaskInpu
   return speaksWqx ? spec.inputs.filter((input) => !input.onlyForeign) : spec.inputs;
 }
 
+/** `inputs`: those that the worker is to have; `variables` of ours besides the task's. */
 export function blockOf(
   taskId: TaskId,
   spec: TaskSpec,
   box: Resources,
-  speaksWqx: boolean,
+  inputs: readonly TaskInput[],
+  variables: readonly string[] = [],
 ): TaskBlock {
-  const inputs = inputsFor(spec, speaksWqx);
+  const files: TaskFile[] = [];
+  const directories: string[] = [];
+  for (const input of inputs) {
+    if (input.source.kind === "empty directory") directories.push(input.sandboxName);
+    else files.push(fileOf(input, input.cache ? fileFlag.cache : fileFlag.none));
+  }
   return {
     type: "task",
     taskId,
     command: spec.command,
     category: spec.category,
-    ...box,
+    cores: box.cores,
+    gpus: box.gpus,
+    memoryMb: box.memoryMb,
+    diskMb: box.diskMb,
     endTimeMs: spec.endTimeMs ?? null,
     wallTimeMs: spec.wallTimeMs ?? null,
-    env: spec.env,
-    inputs: inputs.filter((input) => input.source.kind !== "empty directory").map((input) =>
-      fileOf(input, input.cache ? fileFlag.cache : fileFlag.none)
-    ),
-    directories: inputs.filter((input) => input.source.kind === "empty directory")
-      .map((input) => input.sandboxName),
+    env: variables.length === 0 ? spec.env : [...spec.env, ...variables],
+    inputs: files,
+    directories,
     outputs: spec.outputs.map((output) => fileOf(output, flagsOf(output))),
   };
 }
@@ -54,35 +67,52 @@ export function whyUnsendable(id: TaskId, spec: TaskSpec): string | null {
   if (!/^\S+$/.test(spec.category)) {
     return `its category ${JSON.stringify(spec.category)} is not a single word`;
   }
-  const twice = firstRepeated(spec.inputs.map((input) => input.sandboxName));
+  try {
+    return (hasFiles(spec) ? whyFilesUnsendable(spec) : null) ?? whyTooLong(id, spec);
+  } catch (error) {
+    if (error instanceof RangeError || error instanceof PeerProtocolError) return error.message;
+    throw error;
+  }
+}
+
+function hasFiles({ inputs, outputs }: TaskSpec): boolean {
+  return inputs.length > 0 || outputs.length > 0;
+}
+
+function whyFilesUnsendable({ inputs, outputs }: TaskSpec): string | null {
+  const twice = firstRepeated(inputs.map((input) => input.sandboxName));
   if (twice !== null) return `two of its inputs have the sandbox name ${twice}`;
-  const spaced = spec.inputs.find(({ source, sandboxName }) =>
+  const spaced = inputs.find(({ source, sandboxName }) =>
     source.kind === "empty directory" && /\s/.test(sandboxName)
   );
   if (spaced !== undefined) {
     return `the name of its directory ${JSON.stringify(spaced.sandboxName)} has white space, ` +
       "which the protocol cannot carry";
   }
-  const odd = [...spec.inputs, ...spec.outputs].find((f) => !/^[A-Za-z0-9._-]+$/.test(f.cacheName));
+  const files = [...inputs, ...outputs];
+  const odd = files.find((file) => !/^[A-Za-z0-9._-]+$/.test(file.cacheName));
   if (odd !== undefined) return `the cached name ${JSON.stringify(odd.cacheName)} is not plain`;
-  try {
-    for (const { cacheName, sandboxName } of [...spec.inputs, ...spec.outputs]) {
-      checkCacheName(cacheName);
-      checkSandboxName(sandboxName);
-    }
-    for (const { source, cacheName } of spec.inputs) {
-      if (source.kind !== "url") continue;
-      if (/[\0\r\n]/.test(source.url)) return `the URL ${JSON.stringify(source.url)} has line ends`;
-      const fetch = { type: "fetch", from: "url", source: source.url, cacheName, mode: 0 } as const;
-      encodeToWorker(fetch);
-    }
-    const { length } = encodeToWorker(blockOf(id, spec, noResources, false));
-    if (length <= blockBytesMax) return null;
-    return `its command, environment and names take ${length} bytes; workers accept ${blockBytesMax}`;
-  } catch (error) {
-    if (error instanceof RangeError || error instanceof PeerProtocolError) return error.message;
-    throw error;
+  for (const { cacheName, sandboxName } of files) {
+    checkCacheName(cacheName);
+    checkSandboxName(sandboxName);
   }
+  for (const { source, cacheName } of inputs) {
+    if (source.kind !== "url") continue;
+    if (/[\0\r\n]/.test(source.url)) return `the URL ${JSON.stringify(source.url)} has line ends`;
+    textToWorker({ type: "fetch", from: "url", source: source.url, cacheName, mode: 0 });
+  }
+  return null;
+}
+
+function whyTooLong(id: TaskId, spec: TaskSpec): string | null {
+  const { command, category, env } = spec;
+  // Where all of it would fit into one line, no line is too long.
+  const isShort = !hasFiles(spec) && env.length === 0 &&
+    (command.length + category.length) * 3 <= lineBytesMax / 2;
+  if (isShort) return null;
+  const { length } = encodeToWorker(blockOf(id, spec, noResources, spec.inputs));
+  if (length <= blockBytesMax) return null;
+  return `its command, environment and names take ${length} bytes; workers accept ${blockBytesMax}`;
 }
 
 function firstRepeated(names: readonly string[]): string | null {

@@ -1,9 +1,10 @@
 /** Who is silent, too slow, or fails at everything. */
 import { resultCode } from "../protocol/messages.ts";
+import { tellTooLarge, wishOf } from "./allocation.ts";
 import { close, copiesOf, dispatch, finish } from "./attempts.ts";
 import { placeElsewhere } from "./place.ts";
 import type { SchedulerState } from "./state.ts";
-import { type Attempt, failedOn, type Task } from "./tasks.ts";
+import { type Attempt, failedOn, hasFailed, type Task } from "./tasks.ts";
 import { hostOf, isReady, type Transfer, type WorkerState } from "./workers.ts";
 
 /** Looked at now and then, not at every event. */
@@ -16,6 +17,7 @@ export function checkUp(state: SchedulerState, nowMs: number): void {
   // Time alone makes some eligible: hosts are unblocked, lanes look at everyone again.
   for (const worker of state.roomy) state.freed.add(worker);
   overtakeStragglers(state, nowMs);
+  tellTooLarge(state);
 }
 
 function keepalive(state: SchedulerState, worker: WorkerState, nowMs: number): void {
@@ -74,7 +76,14 @@ function overtakeStragglers(state: SchedulerState, nowMs: number): void {
     const [copy] = copiesOf(task);
     if (nowMs - copy!.sinceMs < factor * wallMs / successes) continue;
     const here = new Set([copy!.worker]);
-    const placement = placeElsewhere(state, task.spec, failedOn(task), here, nowMs);
+    const placement = placeElsewhere(
+      state,
+      task.spec,
+      wishOf(state, task),
+      failedOn(task),
+      here,
+      nowMs,
+    );
     if (placement !== null) dispatch(state, task, placement, nowMs);
   }
 }
@@ -89,6 +98,7 @@ export function noteSuccess(state: SchedulerState, task: Task, attempt: Attempt)
 /** A host on which everything fails, while others succeed, gets no tasks for a while. */
 export function noteFailure(state: SchedulerState, attempt: Attempt, nowMs: number): void {
   const { hostFailuresMax, hostBlockedMs } = state.options.limits;
+  if (!hasFailed(attempt)) return;
   const host = state.host(attempt.host);
   host.failuresInARow++;
   if (host.failuresInARow < hostFailuresMax) return;

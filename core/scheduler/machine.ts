@@ -5,11 +5,13 @@
  *
  * The shell performs actions of one link in the order in which they were given.
  */
+import type { AllocationSummary } from "../allocation/report.ts";
 import { unreachable } from "../errors.ts";
 import type { TaskId, WorkerId } from "../ids.ts";
 import { resultCode } from "../protocol/messages.ts";
 import type { ManagerAction, ManagerEvent } from "./actions.ts";
 import { cancel, copiesOf, dispatch, endCopy, failed, loseWorker, submit } from "./attempts.ts";
+import { allocationSummaries, wishOf, wishOfLane } from "./allocation.ts";
 import { checkUp, noteFailure } from "./health.ts";
 import { defaultLimits } from "./limits.ts";
 import { place, placeElsewhere } from "./place.ts";
@@ -36,6 +38,8 @@ export class Scheduler {
       limits: defaultLimits,
       epochOffsetMs: 0,
       stragglerFactors: new Map(),
+      allocations: new Map(),
+      monitor: "off",
       ...options,
     });
   }
@@ -62,6 +66,11 @@ export class Scheduler {
       if (isReady(worker)) ready++;
     }
     return { waiting: waiting.count, running, done, failedAttempts, workers: ready };
+  }
+
+  /** How the tasks of each category are sized now. */
+  get allocations(): AllocationSummary[] {
+    return allocationSummaries(this.#state);
   }
 
   /** Hosts that get no tasks now. */
@@ -102,15 +111,23 @@ export class Scheduler {
     const { waiting } = state;
     let budget = state.options.limits.dispatchMax;
     for (const task of waiting.picky) {
-      const placement = placeElsewhere(state, task.spec, failedOn(task), nobody, nowMs);
+      const placement = placeElsewhere(
+        state,
+        task.spec,
+        wishOf(state, task),
+        failedOn(task),
+        nobody,
+        nowMs,
+      );
       if (placement !== null && budget-- > 0) dispatch(state, task, placement, nowMs);
     }
     const freed = new Set(state.freed);
     for (const lane of waiting.lanes()) {
       let task = lane.first;
       while (task !== null && budget > 0) {
+        const wish = wishOfLane(state, lane, task);
         const candidates = lane.blocked ? freed : state.roomy;
-        const placement = place(state, task.spec, candidates, nowMs);
+        const placement = place(state, task.spec, wish, candidates, nowMs);
         if (placement === null) break;
         dispatch(state, task, placement, nowMs);
         budget--;

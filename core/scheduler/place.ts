@@ -1,9 +1,11 @@
 /** Which worker a task goes to: one that holds its cached inputs, else one with room. */
 import type { WorkerId } from "../ids.ts";
-import { boxOf, fits, type Resources } from "../resources.ts";
+import { boxFor } from "../allocation/box.ts";
+import type { Wish } from "../allocation/policy.ts";
+import type { Resources } from "../resources.ts";
 import type { SchedulerState } from "./state.ts";
 import type { TaskSpec } from "./tasks.ts";
-import { freeOn, hostOf, isReady, type WorkerState } from "./workers.ts";
+import { hasRoomFor, hostOf, isReady, type WorkerState } from "./workers.ts";
 
 export interface Placement {
   readonly worker: WorkerState;
@@ -20,13 +22,14 @@ const holdersSeenMax = 16;
 export function place(
   state: SchedulerState,
   spec: TaskSpec,
+  wish: Wish,
   candidates: Iterable<WorkerState>,
   nowMs: number,
 ): Placement | null {
-  const holder = holderWithRoom(state, spec, nowMs);
+  const holder = holderWithRoom(state, spec, wish, nowMs);
   if (holder !== null) return holder;
   for (const worker of candidates) {
-    const box = roomOn(state, spec, worker, nowMs);
+    const box = roomOn(state, spec, wish, worker, nowMs);
     if (box !== null) return { worker, box };
   }
   return null;
@@ -39,23 +42,24 @@ export function place(
 export function placeElsewhere(
   state: SchedulerState,
   spec: TaskSpec,
+  wish: Wish,
   avoid: ReadonlySet<WorkerId>,
   exclude: ReadonlySet<WorkerId>,
   nowMs: number,
 ): Placement | null {
   const able = [...state.workers.values()].filter((worker) =>
     !exclude.has(worker.id) && isEligible(state, spec, worker, nowMs) &&
-    boxOf(spec.request, worker.total) !== null
+    boxFor(wish, worker.total) !== null
   );
   const elsewhere = able.filter((worker) => !avoid.has(worker.id));
   let best: { placement: Placement; held: number; free: number } | null = null;
   for (const worker of elsewhere.length > 0 ? elsewhere : able) {
-    const box = boxOf(spec.request, worker.total)!;
-    const free = freeOn(worker);
-    if (!fits(box, free)) continue;
+    const box = boxFor(wish, worker.total)!;
+    if (!hasRoomFor(worker, box)) continue;
     const held = heldInputs(spec, worker);
-    if (best === null || held > best.held || (held === best.held && free.cores > best.free)) {
-      best = { placement: { worker, box }, held, free: free.cores };
+    const free = worker.total.cores - worker.promised.cores;
+    if (best === null || held > best.held || (held === best.held && free > best.free)) {
+      best = { placement: { worker, box }, held, free };
     }
   }
   return best?.placement ?? null;
@@ -64,6 +68,7 @@ export function placeElsewhere(
 function holderWithRoom(
   state: SchedulerState,
   spec: TaskSpec,
+  wish: Wish,
   nowMs: number,
 ): Placement | null {
   let best: { placement: Placement; held: number } | null = null;
@@ -74,7 +79,7 @@ function holderWithRoom(
       if (seen++ === holdersSeenMax) return best?.placement ?? null;
       const held = heldInputs(spec, worker);
       if (best !== null && held <= best.held) continue;
-      const box = roomOn(state, spec, worker, nowMs);
+      const box = roomOn(state, spec, wish, worker, nowMs);
       if (box !== null) best = { placement: { worker, box }, held };
     }
   }
@@ -85,11 +90,12 @@ function holderWithRoom(
 function roomOn(
   state: SchedulerState,
   spec: TaskSpec,
+  wish: Wish,
   worker: WorkerState,
   nowMs: number,
 ): Resources | null {
-  const box = boxOf(spec.request, worker.total);
-  if (box === null || !fits(box, freeOn(worker))) return null;
+  const box = boxFor(wish, worker.total);
+  if (box === null || !hasRoomFor(worker, box)) return null;
   return isEligible(state, spec, worker, nowMs) ? box : null;
 }
 

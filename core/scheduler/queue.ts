@@ -4,6 +4,7 @@
  *
  * Tasks that failed somewhere are kept apart: each of them has workers of its own to avoid.
  */
+import type { Wish } from "../allocation/policy.ts";
 import { Fifo } from "./fifo.ts";
 import { failedOn, type Task } from "./tasks.ts";
 
@@ -14,8 +15,18 @@ export class Lane {
   readonly #fresh = new Fifo<Task>();
   /** No worker had room for its first task, but for those that were freed since. */
   blocked = false;
+  /** What its tasks ask for, and as of when. */
+  asks: { readonly wish: Wish; readonly version: number } | null = null;
+  /** What was last said of tasks that are too large for any worker. */
+  told: string | null = null;
 
-  constructor(readonly shape: string, readonly priority: number, readonly order: number) {}
+  /** @param climbing its tasks have outgrown a box; they go before others of their priority */
+  constructor(
+    readonly shape: string,
+    readonly priority: number,
+    readonly climbing: boolean,
+    readonly order: number,
+  ) {}
 
   push(task: Task): void {
     (task.attempts.length > 0 ? this.#returned : this.#fresh).push(task);
@@ -68,7 +79,7 @@ export class WaitingTasks {
 
   lanes(): readonly Lane[] {
     this.#sorted ??= [...this.#lanes.values()].sort((a, b) =>
-      b.priority - a.priority || a.order - b.order
+      b.priority - a.priority || Number(b.climbing) - Number(a.climbing) || a.order - b.order
     );
     return this.#sorted;
   }
@@ -86,15 +97,17 @@ export class WaitingTasks {
     this.#sorted = null;
   }
 
-  #laneOf({ spec }: Task): Lane {
-    const { priority, request, features, endTimeMs, wallTimeMs } = spec;
+  #laneOf({ spec, wish }: Task): Lane {
+    const { category, priority, request, features, endTimeMs, wallTimeMs } = spec;
     const { cores, memoryMb, diskMb, gpus } = request;
-    const shape = `${priority}|${cores}|${memoryMb}|${diskMb}|${gpus}|${endTimeMs}|${wallTimeMs}|${
-      features?.join("\n") ?? ""
-    }`;
+    const climbing = wish === null ? "" : JSON.stringify(wish);
+    const shape =
+      `${category}|${priority}|${cores}|${memoryMb}|${diskMb}|${gpus}|${endTimeMs}|${wallTimeMs}|${climbing}|${
+        features?.join("\n") ?? ""
+      }`;
     let lane = this.#lanes.get(shape);
     if (lane === undefined) {
-      lane = new Lane(shape, priority, this.#order++);
+      lane = new Lane(shape, priority, wish !== null, this.#order++);
       this.#lanes.set(shape, lane);
       this.#sorted = null;
     }

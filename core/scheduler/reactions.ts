@@ -4,12 +4,8 @@
  */
 import { PeerProtocolError, unreachable } from "../errors.ts";
 import { type TaskId, taskId } from "../ids.ts";
-import {
-  parseMeasured,
-  protocolsSpoken,
-  resultCode,
-  type ToManager,
-} from "../protocol/messages.ts";
+import { parseMeasured } from "../protocol/measured.ts";
+import { protocolsSpoken, resultCode, type ToManager } from "../protocol/messages.ts";
 import { checkSandboxName } from "../protocol/names.ts";
 import type { Place, Stored } from "./actions.ts";
 import { close, copiesOf, endCopies, endCopy, failed, finish } from "./attempts.ts";
@@ -81,11 +77,15 @@ function react(
       break;
     case "resource tag":
       worker.resourcesKnown = message.tag >= 0;
+      state.noteFleet();
       state.noteRoom(worker);
       break;
     case "info":
       info(worker, message.key, message.value);
-      if (message.key === "worker-end-time") state.noteRoom(worker);
+      if (message.key === "worker-end-time") {
+        state.noteRoom(worker);
+        state.noteFleet();
+      }
       break;
     case "feature":
       worker.features.add(message.name);
@@ -208,7 +208,7 @@ function result(
   if (!succeeded && copiesOf(task).length > 1) {
     // The other copy may still make it; this one is not worth its outputs.
     receive(state, worker, { kind: "nobody" }, message, nowMs);
-    const ending = { kind: "failure", ...describeFailure(report)! } as const;
+    const ending = { kind: "failure", ...describeFailure(report, copy.box)! } as const;
     const attempt = endCopy(state, task, copy, worker, ending, report, nowMs);
     noteFailure(state, attempt, nowMs);
     failed(state, task, copy, attempt, nowMs);
@@ -220,12 +220,12 @@ function result(
   worker.retrieving.add(id);
   state.enter(task, { name: "retrieving", copy, report });
   receive(state, worker, { kind: "printed", task: id }, message, nowMs);
-  task.spec.outputs.forEach((output, index) => {
-    if (output.when !== "always" && (output.when === "success") !== succeeded) return;
+  for (const [index, { when, cacheName }] of task.spec.outputs.entries()) {
+    if (when !== "always" && (when === "success") !== succeeded) continue;
     report.owed++;
     worker.owed.push({ kind: "output", task: id, index, answered: false });
-    state.send(worker, { type: "get", cacheName: output.cacheName });
-  });
+    state.send(worker, { type: "get", cacheName });
+  }
 }
 
 function runningCopy(
@@ -367,7 +367,8 @@ function arrived(state: SchedulerState, worker: WorkerState, id: TaskId, nowMs: 
   const retrieving = retrievingOn(state, worker, id);
   if (retrieving === null || --retrieving.report.owed > 0) return;
   const { task, copy, report } = retrieving;
-  const failure = describeFailure(report, complaintsAbout(task, worker)) ?? report.trouble;
+  const failure = describeFailure(report, copy.box, complaintsAbout(task, worker)) ??
+    report.trouble;
   if (failure === null) {
     const attempt = endCopy(state, task, copy, worker, { kind: "success" }, report, nowMs);
     noteSuccess(state, task, attempt);

@@ -1,17 +1,23 @@
 /** What the parts of the scheduler share: its tasks, its workers, and what is to be done. */
+import { Category, type CategorySettings } from "../allocation/category.ts";
 import type { TaskId, WorkerId } from "../ids.ts";
-import type { ToWorker } from "../protocol/messages.ts";
+import type { Order } from "../protocol/messages.ts";
+import type { MonitorMode } from "../monitor/mode.ts";
+import type { Resources } from "../resources.ts";
 import type { ManagerAction } from "./actions.ts";
 import type { Limits } from "./limits.ts";
 import { WaitingTasks } from "./queue.ts";
 import { nextPhases, type Phase, type Task } from "./tasks.ts";
-import { freeOn, isReady, type WorkerState } from "./workers.ts";
+import { hasRoom, isReady, type WorkerState } from "./workers.ts";
 
 /** How the tasks of a category fare. */
 export interface CategoryState {
   successes: number;
   /** Sum over the successes. */
   wallMs: number;
+  readonly allocation: Category;
+  /** How often `allocation` may have changed its mind. */
+  lessons: number;
 }
 
 /** How attempts on a host fare. */
@@ -30,7 +36,14 @@ export interface SchedulerOptions {
    * second worker as well. Categories without a factor of their own have that of `default`.
    */
   readonly stragglerFactors: ReadonlyMap<string, number>;
+  /** By category; those without settings of their own have those of `default`. */
+  readonly allocations: ReadonlyMap<string, CategorySettings>;
+  /** Asked of workers of wqx. */
+  readonly monitor: MonitorMode;
 }
+
+/** What is declared, and nothing else. */
+const asDeclared: CategorySettings = { mode: "fixed", chance: () => 0 };
 
 export class SchedulerState {
   readonly tasks = new Map<TaskId, Task>();
@@ -44,6 +57,10 @@ export class SchedulerState {
   readonly holders = new Map<string, Set<WorkerState>>();
   readonly categories = new Map<string, CategoryState>();
   readonly hosts = new Map<string, HostState>();
+  /** Largest of each resource that a worker has; `null` if there is none, or it is to be found. */
+  largestWorker: Resources | null = null;
+  /** How often that may have changed. */
+  fleetChanges = 0;
   done = 0;
   failedAttempts = 0;
   #actions: ManagerAction[] = [];
@@ -54,7 +71,7 @@ export class SchedulerState {
     this.#actions.push(action);
   }
 
-  send(worker: WorkerState, message: ToWorker): void {
+  send(worker: WorkerState, message: Order): void {
     this.act({ type: "send", worker: worker.id, message });
   }
 
@@ -74,17 +91,28 @@ export class SchedulerState {
     task.phase = phase;
   }
 
-  /** Called after anything that changes how much room a worker has. */
+  /** Called after anything that may give a worker more room, or takes all of it. */
   noteRoom(worker: WorkerState): void {
-    // A worker without free cores may still have room for tasks that need gpus only.
-    const free = freeOn(worker);
-    this.roomy.delete(worker);
-    if (this.workers.has(worker.id) && isReady(worker) && (free.cores > 0 || free.gpus > 0)) {
+    if (this.workers.has(worker.id) && isReady(worker) && hasRoom(worker)) {
       this.roomy.add(worker);
       this.freed.add(worker);
     } else {
+      this.roomy.delete(worker);
       this.freed.delete(worker);
     }
+  }
+
+  /** Called after a worker was given a task: others come first now. */
+  noteGiven(worker: WorkerState): void {
+    this.roomy.delete(worker);
+    if (hasRoom(worker)) this.roomy.add(worker);
+    else this.freed.delete(worker);
+  }
+
+  /** Called when a worker is there, is gone, or is larger or smaller than it was. */
+  noteFleet(): void {
+    this.largestWorker = null;
+    this.fleetChanges++;
   }
 
   /** The worker has the object, or will have it by the time a later task is there. */
@@ -107,7 +135,12 @@ export class SchedulerState {
 
   category(name: string): CategoryState {
     let state = this.categories.get(name);
-    if (state === undefined) this.categories.set(name, state = { successes: 0, wallMs: 0 });
+    if (state === undefined) {
+      const { allocations } = this.options;
+      const settings = allocations.get(name) ?? allocations.get("default") ?? asDeclared;
+      const allocation = new Category(name, settings);
+      this.categories.set(name, state = { successes: 0, wallMs: 0, allocation, lessons: 0 });
+    }
     return state;
   }
 

@@ -1,7 +1,10 @@
 /** Tasks of a manager: what was submitted, in which phase it is, how its attempts went. */
 import type { ResourceRequest } from "../analysis/spec.ts";
+import type { Wish } from "../allocation/policy.ts";
 import type { TaskId, WorkerId } from "../ids.ts";
-import { type Measured, type ResultCode, resultCode } from "../protocol/messages.ts";
+import type { ResourceName } from "../allocation/policy.ts";
+import type { Exhaustion, Measured } from "../protocol/measured.ts";
+import { type ResultCode, resultCode } from "../protocol/messages.ts";
 import type { Resources } from "../resources.ts";
 
 /** Where an input comes from. */
@@ -60,6 +63,15 @@ export interface TaskSpec {
   readonly endTimeMs?: number;
 }
 
+/** It ran, or could not be staged; `why` says it in words. */
+export interface Failure {
+  readonly kind: "failure";
+  readonly code: ResultCode;
+  readonly why: string;
+  /** Only of one that was ended because it outgrew what it was given. */
+  readonly exhausted?: Exhaustion;
+}
+
 /** One try of a task on one worker. */
 export interface Attempt {
   readonly worker: WorkerId;
@@ -69,8 +81,7 @@ export interface Attempt {
   readonly box: Resources;
   readonly ending:
     | { readonly kind: "success" }
-    /** It ran, or could not be staged; `why` says it in words. */
-    | { readonly kind: "failure"; readonly code: ResultCode; readonly why: string }
+    | Failure
     /** The worker went away. */
     | { readonly kind: "lost"; readonly why: string }
     | { readonly kind: "canceled" };
@@ -87,7 +98,7 @@ export interface Attempt {
 /** How a task as a whole ended; the story is in its attempts. */
 export type TaskEnd =
   | { readonly kind: "success" }
-  | { readonly kind: "failure"; readonly code: ResultCode; readonly why: string }
+  | Failure
   | { readonly kind: "canceled" };
 
 /** A task's block on one worker. */
@@ -123,6 +134,8 @@ export interface Task {
   readonly spec: TaskSpec;
   phase: Phase;
   readonly attempts: Attempt[];
+  /** Once it has outgrown a box: what it asks for since. Until then, what its category says. */
+  wish: Wish | null;
 }
 
 /** Legal transitions; every change of phase goes through `Scheduler` and is checked against it. */
@@ -133,26 +146,44 @@ export const nextPhases: Record<Phase["name"], readonly Phase["name"][]> = {
   done: [],
 };
 
-/** Workers on which the task itself failed; it is tried elsewhere while there is an elsewhere. */
-export function failedOn(task: Task): ReadonlySet<WorkerId> {
-  return new Set(
-    task.attempts.filter((a) => a.ending.kind === "failure").map((a) => a.worker),
-  );
+/** What a monitor calls a resource that is allocated. */
+const allocated: ReadonlyMap<string, ResourceName> = new Map([
+  ["cores", "cores"],
+  ["memory", "memoryMb"],
+  ["disk", "diskMb"],
+  ["gpus", "gpus"],
+]);
+
+/** The resource of which an attempt had too little; `null` if a larger box would not have helped. */
+export function outgrew({ ending }: Pick<Attempt, "ending">): ResourceName | null {
+  const exhausted = ending.kind === "failure" ? ending.exhausted : undefined;
+  return exhausted === undefined ? null : allocated.get(exhausted.resource) ?? null;
 }
 
-/** What the last attempt, which did not succeed, means for the task: `null` is "once more". */
+/** An attempt that had too little of something says nothing against its worker or its task. */
+export function hasFailed(attempt: Pick<Attempt, "ending">): boolean {
+  return attempt.ending.kind === "failure" && outgrew(attempt) === null;
+}
+
+/** Workers on which the task itself failed; it is tried elsewhere while there is an elsewhere. */
+export function failedOn(task: Task): ReadonlySet<WorkerId> {
+  return new Set(task.attempts.filter(hasFailed).map((a) => a.worker));
+}
+
+/**
+ * What the last attempt, which did not succeed, means for the task: `null` is "once more". Of those
+ * that outgrew their box, the category decides.
+ */
 export function verdict(
   task: Task,
   last: Attempt,
   limits: { readonly lossesMax: number },
 ): TaskEnd | null {
-  const count = (kind: Attempt["ending"]["kind"]) =>
-    task.attempts.filter((attempt) => attempt.ending.kind === kind).length;
   switch (last.ending.kind) {
     case "failure":
-      return count("failure") <= task.spec.retriesMax ? null : last.ending;
+      return task.attempts.filter(hasFailed).length <= task.spec.retriesMax ? null : last.ending;
     case "lost": {
-      const losses = count("lost");
+      const losses = task.attempts.filter(({ ending }) => ending.kind === "lost").length;
       if (losses <= limits.lossesMax) return null;
       const why = `its worker went away ${losses} times, at last because ${last.ending.why}`;
       return { kind: "failure", code: resultCode.maxRetries, why };

@@ -1,31 +1,62 @@
 /** Why an attempt failed, as a sentence goes on after "the task failed: ". */
-import type { Report } from "./tasks.ts";
+import type { Failure, Report } from "./tasks.ts";
+import type { Exhaustion, Measured } from "../protocol/measured.ts";
 import { type ResultCode, resultCode } from "../protocol/messages.ts";
+import type { Resources } from "../resources.ts";
+import { formatSizeMb } from "../units.ts";
 
 /**
  * `null` for a command that ran and ended with exit code 0. `complaints`: what the worker said of
  * inputs that it could not obtain.
  */
 export function describeFailure(
-  { status, exitCode, printed }: Pick<Report, "status" | "exitCode" | "printed">,
+  { status, exitCode, printed, measured }: Pick<
+    Report,
+    "status" | "exitCode" | "printed" | "measured"
+  >,
+  box: Resources,
   complaints = "",
-): { readonly code: ResultCode; readonly why: string } | null {
+): Omit<Failure, "kind"> | null {
   switch (status) {
     case resultCode.success:
       return exitCode === 0 ? null : { code: resultCode.success, why: describeExit(exitCode) };
     case resultCode.inputMissing:
       return { code: resultCode.inputMissing, why: describeStaging(printed, complaints) };
     case resultCode.resourceExhaustion:
-      return { code: resultCode.resourceExhaustion, why: "it outgrew its allocation" };
+      return describeExhaustion(measured);
     case resultCode.endTime:
       return { code: resultCode.endTime, why: "its end time passed" };
     case resultCode.maxWallTime:
       return { code: resultCode.maxWallTime, why: "it ran longer than its wall time" };
     case resultCode.diskFull:
-      return { code: resultCode.diskFull, why: "its disk allocation filled up" };
+      return {
+        code: resultCode.diskFull,
+        why: "its disk allocation filled up",
+        exhausted: { resource: "disk", limit: box.diskMb, measured: null },
+      };
     default:
       return { code: resultCode.unknown, why: `the worker reported status ${status}` };
   }
+}
+
+function describeExhaustion(measured: Measured | null): Omit<Failure, "kind"> {
+  const code = resultCode.resourceExhaustion;
+  const exhausted = measured?.exceeded;
+  // A worker that does not measure says no more than that.
+  if (exhausted === undefined) return { code, why: "it outgrew its allocation" };
+  return { code, why: describeExcess(exhausted), exhausted };
+}
+
+/** "it used 612 MB of memory, and had 500 MB". */
+function describeExcess({ resource, limit, measured }: Exhaustion): string {
+  const name = resource.replaceAll("_", " ");
+  const show = (amount: number) =>
+    resource === "memory" || resource === "disk"
+      ? formatSizeMb(amount)
+      : `${Math.round(amount * 1000) / 1000}`;
+  return measured === null
+    ? `it used more ${name} than its ${show(limit)}`
+    : `it used ${show(measured)} of ${name}, and had ${show(limit)}`;
 }
 
 /** A wqx worker says why in place of what the command, which never ran, would have printed. */

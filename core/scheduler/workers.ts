@@ -1,12 +1,8 @@
 /** Workers as a manager knows them, each by what it said on its link. */
 import type { TaskId, WorkerId } from "../ids.ts";
-import {
-  type Dialect,
-  type Measured,
-  newestDialect,
-  type ToManager,
-} from "../protocol/messages.ts";
-import { fits, minus, noResources, plus, type Resources } from "../resources.ts";
+import type { Measured } from "../protocol/measured.ts";
+import { type Dialect, newestDialect, type ToManager } from "../protocol/messages.ts";
+import { minus, noResources, plus, type Resources } from "../resources.ts";
 
 /** An answer that a worker owes us; answers come in the order of the questions. */
 export type Owed =
@@ -123,13 +119,20 @@ export function hostOf(w: WorkerState): string {
   return w.greeting?.hostname ?? w.address;
 }
 
-export function freeOn(w: WorkerState): Resources {
-  return minus(w.total, w.promised);
+export function hasRoomFor({ total, promised }: WorkerState, box: Resources): boolean {
+  return box.cores <= total.cores - promised.cores &&
+    box.memoryMb <= total.memoryMb - promised.memoryMb &&
+    box.diskMb <= total.diskMb - promised.diskMb && box.gpus <= total.gpus - promised.gpus;
+}
+
+/** Whether any task could find room: one that needs gpus only does without free cores. */
+export function hasRoom({ total, promised }: WorkerState): boolean {
+  return promised.cores < total.cores || promised.gpus < total.gpus;
 }
 
 /** Throws if the worker has not that much free: a box is given out once. */
 export function promise(w: WorkerState, task: TaskId, box: Resources): void {
-  if (!fits(box, freeOn(w))) throw new Error(`${w.id} would promise more than it has`);
+  if (!hasRoomFor(w, box)) throw new Error(`${w.id} would promise more than it has`);
   w.running.add(task);
   w.promised = plus(w.promised, box);
 }

@@ -7,7 +7,6 @@ import {
   shared,
   urlInput,
 } from "../cache_names.ts";
-import { requestOf } from "../resources.ts";
 import type { TaskInput, TaskOutput, TaskSpec } from "../scheduler/tasks.ts";
 import type { ListedInput, ListedOutput, ListedTask } from "./spec.ts";
 
@@ -35,9 +34,9 @@ export function taskSpecOf(
     command,
     category,
     priority,
-    request: requestOf(task.request),
-    inputs: task.inputs.map((input, i) => inputOf(input, `${task.id}.${i}`, found, kept)),
-    outputs: task.outputs.map((output, i) => outputOf(task, output, i)),
+    request: task.request,
+    inputs: mapped(task.inputs, (input, i) => inputOf(input, `${task.id}.${i}`, found, kept)),
+    outputs: mapped(task.outputs, (output, i) => outputOf(task, output, i)),
     env,
     retriesMax,
     ...(features.length > 0 && { features }),
@@ -45,6 +44,13 @@ export function taskSpecOf(
     ...(endTimeMs !== null && { endTimeMs }),
   };
 }
+
+/** One empty list for all tasks without files: of a million it is felt. */
+function mapped<A, B>(list: readonly A[], map: (one: A, i: number) => B): readonly B[] {
+  return list.length === 0 ? none : list.map(map);
+}
+
+const none: readonly never[] = [];
 
 /** Under which name an output stays on its worker; only for those with `cache`. */
 export function keptNameOf(task: ListedTask, output: ListedOutput): string {

@@ -1,4 +1,5 @@
 /** A running task list as it is shown, and what it came to. */
+import type { AllocationSummary } from "../allocation/report.ts";
 import type { ResultState } from "./result.ts";
 
 export interface TaskProgress {
@@ -12,6 +13,8 @@ export interface TaskProgress {
   /** Failed, refused, or not run because of another one. */
   readonly failed: number;
   readonly workers: number;
+  /** How the tasks of each category are sized. */
+  readonly allocations: readonly AllocationSummary[];
   /** Since the start of the run. */
   readonly elapsedMs: number;
   readonly tasksPerSecond: number;

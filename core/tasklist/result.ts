@@ -33,8 +33,8 @@ export interface ResultLine {
   /** Of the command. */
   readonly wall_time: number | null;
   readonly allocated: Readonly<Record<"cores" | "memory" | "disk" | "gpus", number>> | null;
-  /** `null` where the worker does not say. */
-  readonly measured: Readonly<Record<"cpu_time" | "memory", number>> | null;
+  /** By resource_monitor's names and in its units; `null` where the worker does not say. */
+  readonly measured: Readonly<Record<string, number>> | null;
   /** How often it was sent to a worker. */
   readonly attempts: number;
 }
@@ -116,9 +116,19 @@ function allocatedOf({ cores, memoryMb, diskMb, gpus }: Resources): ResultLine["
 
 function measuredOf({ measured }: Attempt): ResultLine["measured"] {
   if (measured === null) return null;
-  const { cpuUserMs, cpuSystemMs, memoryPeakMb } = measured;
-  return { cpu_time: seconds(cpuUserMs + cpuSystemMs), memory: memoryPeakMb };
+  const { cpuUserMs, cpuSystemMs, memoryPeakMb, monitored = {} } = measured;
+  const others = Object.entries(monitored).filter(([name]) => !saidElsewhere.has(name));
+  return {
+    cpu_time: seconds(cpuUserMs + cpuSystemMs),
+    memory: memoryPeakMb,
+    ...Object.fromEntries(others),
+  };
 }
+
+/** Of the monitor: in other columns, exactly, or of the machine rather than the task. */
+const saidElsewhere: ReadonlySet<string> = new Set([
+  ..."start end wall_time cpu_time memory gpus machine_cpus machine_load".split(" "),
+]);
 
 /** To the microsecond, in which workers count. */
 function seconds(ms: number): number {

@@ -1,4 +1,6 @@
 /** A task list after its file and the command line were read: what is to be run, and how. */
+import type { CategorySettings } from "../allocation/category.ts";
+import type { MonitorMode } from "../monitor/mode.ts";
 import type { LocalWorkers, ResourceRequest } from "../analysis/spec.ts";
 import type { TaskOutput } from "../scheduler/tasks.ts";
 
@@ -82,6 +84,9 @@ export interface ListSpec {
   readonly output: string;
   /** By category: a task slower than so many times the average gets a second copy. */
   readonly stragglerFactors: ReadonlyMap<string, number>;
+  /** By category, `default` for the others. */
+  readonly allocations: ReadonlyMap<string, CategorySettings>;
+  readonly monitor: MonitorMode;
 }
 
 /** As people are told of it: `task "fit" (12)`, `task 12`. */

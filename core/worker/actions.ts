@@ -1,5 +1,6 @@
 /** What goes into the worker's machine and what comes out of it. */
-import type { CachePlace, Measured, TaskBlock, ToManager, ToWorker } from "../protocol/messages.ts";
+import type { Measured } from "../protocol/measured.ts";
+import type { CachePlace, TaskBlock, ToManager, ToWorker } from "../protocol/messages.ts";
 import type { Resources } from "../resources.ts";
 
 /** Who the worker says it is. Each text is one word. */
@@ -79,6 +80,8 @@ export type WorkerAction =
   | { readonly type: "send"; readonly message: ToManager }
   /** The payload of the `put` that was just received goes into the cache. */
   | { readonly type: "store"; readonly place: CachePlace; readonly mode: number }
+  /** That payload is passed over; tasks that need it fail for this reason. */
+  | { readonly type: "decline"; readonly place: CachePlace; readonly why: string }
   | { readonly type: "make_directory"; readonly place: CachePlace }
   | { readonly type: "make_link"; readonly place: CachePlace; readonly target: string }
   /** To be obtained when a task needs it; takes the place of an earlier source. */

@@ -6,9 +6,10 @@
  * The shell performs the actions of one task in order, and sends in order.
  */
 import { unreachable } from "../errors.ts";
+import { formatSizeMb } from "../units.ts";
+import { measuredInfo } from "../protocol/measured.ts";
 import {
   fileFlag,
-  measuredInfo,
   resultCode,
   type TaskBlock,
   type ToManager,
@@ -240,10 +241,23 @@ export class WorkerMachine {
     }
   }
 
+  #put(message: Extract<ToWorker, { type: "put" }>): void {
+    const { diskMb } = this.identity.resources;
+    if (message.length <= diskMb * 1024 ** 2) {
+      this.#act({ type: "store", place: message, mode: message.mode });
+      return;
+    }
+    const sizeMb = Math.ceil(message.length / 1024 ** 2);
+    const why = `it is ${formatSizeMb(sizeMb)}, and this worker has ${
+      formatSizeMb(diskMb)
+    } of disk`;
+    this.#act({ type: "decline", place: message, why });
+  }
+
   #transfer(message: Transfer): void {
     switch (message.type) {
       case "put":
-        this.#act({ type: "store", place: message, mode: message.mode });
+        this.#put(message);
         break;
       case "dir":
         this.#act({ type: "make_directory", place: message });
@@ -331,9 +345,13 @@ export class WorkerMachine {
     if (running === null) return;
     const { task, phase: { outlived } } = running;
     this.#free(task);
-    task.phase = outlived === null
-      ? { name: "staging out", status: resultCode.success, exit }
-      : { name: "staging out", status: outlived, exit: { ...exit, exitCode: 9 } };
+    const outgrew = exit.measured?.exceeded !== undefined;
+    const status = outlived ?? (outgrew ? resultCode.resourceExhaustion : resultCode.success);
+    task.phase = {
+      name: "staging out",
+      status,
+      exit: outlived === null ? exit : { ...exit, exitCode: 9 },
+    };
     this.#act({ type: "stage_out", task: task.block });
   }
 

@@ -79,6 +79,7 @@ async function writeFile(bed: TestBed, name: string, sizeMb: number): Promise<st
     piece.set(new TextEncoder().encode(String(i)));
     for (let at = 0; at < mb;) at += await file.write(piece.subarray(at));
   }
+  await file.sync(); // or the first transfer would share the disk with it
   return path;
 }
 

@@ -45,6 +45,7 @@ const manager = Manager.listen(options, {
   },
   workerLeft() {},
   hostBlocked() {},
+  tooLarge() {},
   refused() {},
 });
 const say = (text: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));

@@ -114,6 +114,21 @@ Deno.test("a blob reaches the grammar whole, and what follows is a line again", 
   assert.deepEqual(grammar.blobs, ["a\nb", ""]);
 });
 
+Deno.test("an array that was fed may be used again once next() returned null", () => {
+  const { decoder, grammar } = toy();
+  const lent = new Uint8Array(8);
+  const heard: unknown[] = [];
+  for (const text of ["he", "llo\nblob", " 5\n!ab", "c", "d\npay 3\n", "xy", "z\nlast\n"]) {
+    decoder.feed(lent.subarray(0, new TextEncoder().encodeInto(text, lent).written));
+    for (let m = decoder.next(); m !== null; m = decoder.next()) {
+      heard.push("bytes" in m ? textOf(m.bytes) : m.text);
+    }
+    lent.fill(0x3f);
+  }
+  assert.deepEqual(heard, ["hello", "!abcd", "", "pay 3", "xy", "z", "", "last"]);
+  assert.deepEqual(grammar.blobs, ["!abcd"]);
+});
+
 Deno.test("a blob may complete a message", () => {
   const { decoder } = toy("blob 3\n!b");
   assert.equal(decoder.next(), null);

@@ -31,6 +31,7 @@ const preprocess = (file: InputFile): Item => ({ kind: "preprocess", file });
 const process = (file: InputFile, leaf = 3): Item => ({
   kind: "process",
   leaf,
+  piece: [],
   file,
   uuid: "0000-1111",
   range: { start: 100, stop: 250 },
@@ -143,12 +144,9 @@ Deno.test("accumulating gets its parts in order; only the last merge has the pro
   assert.ok(task(accumulate(false)).priority > task(process(local)).priority, "merges go first");
 });
 
-Deno.test("undeclared, a task uses one core", () => {
-  assert.deepEqual(task(preprocess(local)).request, { cores: 1 });
-  const none = { cores: 0, gpus: 0 };
-  assert.deepEqual(task(preprocess(local), context({ resources: none })).request, { cores: 1 });
-  const memory = { memoryMb: 500 };
-  assert.deepEqual(task(preprocess(local), context({ resources: memory })).request, memory);
+Deno.test("what is declared is for categories to say, not for tasks", () => {
+  const resources = { memoryMb: 500 };
+  assert.deepEqual(task(preprocess(local), context({ resources })).request, {});
 });
 
 Deno.test("cached names are plain, shared for what is kept, and unique for all else", () => {

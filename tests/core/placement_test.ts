@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { workerId } from "../../core/ids.ts";
 import type { Resources } from "../../core/resources.ts";
+import type { Wish } from "../../core/allocation/policy.ts";
 import { defaultLimits } from "../../core/scheduler/limits.ts";
 import { place, placeElsewhere, type Placement } from "../../core/scheduler/place.ts";
 import { SchedulerState } from "../../core/scheduler/state.ts";
@@ -41,6 +42,8 @@ function stateOf(workers: readonly WorkerState[]): SchedulerState {
     limits: defaultLimits,
     epochOffsetMs,
     stragglerFactors: new Map(),
+    allocations: new Map(),
+    monitor: "off",
   });
   for (const one of workers) {
     state.workers.set(one.id, one);
@@ -50,12 +53,19 @@ function stateOf(workers: readonly WorkerState[]): SchedulerState {
   return state;
 }
 
+/** As it is declared. */
+const wishOf = ({ request }: TaskSpec): Wish => ({ request, floor: {} });
+
+function placed(state: SchedulerState, spec: TaskSpec, nowMs = 0): Placement | null {
+  return place(state, spec, wishOf(spec), state.roomy, nowMs);
+}
+
 const nameOf = (placement: Placement | null) => placement?.worker.id ?? null;
 
 /** Where a task goes that has not failed anywhere. */
 function placeOn(spec: Partial<TaskSpec>, workers: readonly WorkerState[]): string | null {
   const state = stateOf(workers);
-  return nameOf(place(state, taskSpec(spec), state.roomy, 0));
+  return nameOf(placed(state, taskSpec(spec)));
 }
 
 /** Where one goes that has workers to avoid. */
@@ -66,7 +76,8 @@ function placeAgain(
   exclude: readonly string[] = [],
 ): string | null {
   const [a, e] = [avoid, exclude].map((names) => new Set(names.map(workerId)));
-  return nameOf(placeElsewhere(stateOf(workers), taskSpec(spec), a!, e!, 0));
+  const task = taskSpec(spec);
+  return nameOf(placeElsewhere(stateOf(workers), task, wishOf(task), a!, e!, 0));
 }
 
 Deno.test("a task goes where most of its cached inputs are, else to the first with room", () => {
@@ -95,7 +106,7 @@ Deno.test("the box is a share of the worker that is chosen, and follows its size
   const changing = worker("a", { total: resources(2) });
   const box = () => {
     const state = stateOf([changing]);
-    return place(state, taskSpec(), state.roomy, 0)?.box;
+    return placed(state, taskSpec())?.box;
   };
   assert.deepEqual(box(), resources(1, 1000, 2000));
   changing.total = resources(4);
@@ -139,7 +150,7 @@ Deno.test("features, the end of the worker and blocked hosts decide who may have
 
   const state = stateOf([worker("bad")]);
   state.host("bad").blockedUntilMs = 1000;
-  const at = (nowMs: number) => nameOf(place(state, taskSpec(), state.roomy, nowMs));
+  const at = (nowMs: number) => nameOf(placed(state, taskSpec(), nowMs));
   assert.deepEqual([at(999), at(1000)], [null, "bad"]);
 });
 

@@ -3,6 +3,7 @@ import type { Item } from "../../core/analysis/items.ts";
 import { AnalysisRun, type Ended, type Stopped } from "../../core/analysis/run.ts";
 import type { TaskFault } from "../../core/analysis/job.ts";
 import type { DataFault } from "../../core/errors.ts";
+import { resultCode } from "../../core/protocol/messages.ts";
 import type { AnalysisSpec } from "../../core/analysis/spec.ts";
 import { analysisSpec, failed, inputFile, succeeded } from "../support/builders.ts";
 
@@ -29,7 +30,11 @@ function brief(all: readonly Item[]): string[] {
 }
 
 const pathOf = (item: Item) =>
-  item.kind === "process" ? `p-${item.leaf}` : item.kind === "accumulate" ? "merged" : "";
+  item.kind === "process"
+    ? ["p", item.leaf, ...item.piece].join("-")
+    : item.kind === "accumulate"
+    ? "merged"
+    : "";
 
 const succeed = (run: AnalysisRun, item: Item, entries = 0) =>
   run.ended(succeeded(item, pathOf(item), entries));
@@ -67,7 +72,7 @@ Deno.test("a run preprocesses every file, processes every chunk, and merges what
   assert.deepEqual(brief(both), ["pre a.root", "pre b.root"]);
   assert.equal(run.counts.eventsTotal, null);
   succeed(run, both[1]!, 120);
-  assert.deepEqual(items(run), [], "chunks are numbered once all files are known");
+  assert.deepEqual(items(run), [], "chunks are cut once all files are known");
   succeed(run, both[0]!, 250);
   assert.deepEqual(run.seen.map((seen) => seen?.entries), [250, 120]);
 
@@ -83,6 +88,7 @@ Deno.test("a run preprocesses every file, processes every chunk, and merges what
     eventsProcessed: 0,
     merged: 0,
     mergesTotal: 1,
+    chunks: { current: 100, smallest: 100, split: 0, eventsExhausted: 0 },
   });
   assert.deepEqual(succeed(run, chunks[2]!), []);
   succeed(run, chunks[0]!);
@@ -378,4 +384,140 @@ Deno.test("a run without files ends as it begins", () => {
   const run = new AnalysisRun(analysisSpec({ files: [] }), false);
   assert.equal(run.next(), null);
   assert.notEqual(run.end, null);
+});
+
+/** The item's task needed more than it was given. */
+function outgrew(item: Item, measured: number | null = 512): Ended {
+  const exhausted = { resource: "memory", limit: 400, measured };
+  const why = `it used ${measured} MB of memory, and was given 400 MB`;
+  const end = { kind: "failure", code: resultCode.resourceExhaustion, why, exhausted } as const;
+  return failed(item, { end, exitCode: 143, attempts: 1 });
+}
+
+Deno.test("an exhausted chunk is cut in two, and its pieces are merged in its place", () => {
+  const run = processing([200]);
+  const [a, b] = items(run);
+  assert.deepEqual(run.ended(outgrew(a!)), []);
+  assert.deepEqual(run.takeNotes(), [
+    'Exhausted memory (limit 400 MB, measured 512 MB) processing events [0, 100) of "0.root" ' +
+    "(dataset A) on host node7; cut into pieces of 50 events",
+  ]);
+  const pieces = items(run);
+  assert.deepEqual(brief(pieces), ["0.root 0-50", "0.root 50-100"]);
+  run.ended(outgrew(pieces[1]!));
+  const smaller = items(run);
+  assert.deepEqual(brief(smaller), ["0.root 50-75", "0.root 75-100"]);
+  succeed(run, b!);
+  for (const item of [smaller[1]!, pieces[0]!, smaller[0]!]) succeed(run, item);
+  const { chunks, mergesTotal, eventsSubmitted, eventsProcessed } = run.counts;
+  assert.deepEqual(chunks, { current: 100, smallest: 25, split: 2, eventsExhausted: 150 });
+  assert.deepEqual([mergesTotal, eventsSubmitted, eventsProcessed], [2, 200, 200]);
+  const [merge] = items(run);
+  assert.deepEqual(brief([merge!]), ["merge 0/0 of p-0-0 p-0-1-0 p-0-1-1"]);
+  run.ended(succeeded(merge!, "merged-0"));
+  const [last] = items(run);
+  assert.deepEqual(brief([last!]), ["last merge 1/0 of merged-0 p-1"]);
+  succeed(run, last!);
+  assert.deepEqual(run.end, { result: { path: "merged", events: 200 }, stopped: null });
+});
+
+Deno.test("once a size was too large, chunks to come are cut before they are submitted", () => {
+  const run = processing([300]);
+  assert.equal(run.learns, false);
+  run.ended(outgrew(run.next()!));
+  assert.equal(run.learns, true);
+  const rest = ["0.root 0-50", "0.root 50-100", "0.root 100-150", "0.root 150-200"];
+  const pieces = items(run);
+  assert.deepEqual(brief(pieces), [...rest, "0.root 200-250", "0.root 250-300"]);
+  assert.equal(run.counts.chunks.split, 1);
+  for (const piece of pieces) succeed(run, piece);
+  finish(run);
+  assert.deepEqual(run.end?.result?.events, 300);
+});
+
+Deno.test("a worker that says no more than that resources were exhausted is believed", () => {
+  for (const code of [resultCode.resourceExhaustion, resultCode.diskFull]) {
+    const run = processing([100]);
+    const end = { kind: "failure", code, why: "resources were exhausted" } as const;
+    run.ended(failed(run.next()!, { end, host: null }));
+    assert.deepEqual(run.takeNotes(), [
+      'Exhausted its resources processing events [0, 100) of "0.root" (dataset A); ' +
+      "cut into pieces of 50 events",
+    ]);
+  }
+});
+
+Deno.test("a chunk is cut no more often than retries allow, and then the run fails", () => {
+  const run = processing([100], { retries: 2 });
+  let item = run.next()!;
+  for (let i = 0; i < 2; i++) {
+    run.ended(outgrew(item));
+    item = run.next()!;
+  }
+  run.ended(outgrew(item));
+  const message = 'Failed processing events [0, 25) of "0.root" (dataset A) ' +
+    "(on host node7, exit code 143): it used 512 MB of memory, and was given 400 MB. " +
+    "Chunks are cut 2 times at most (retries): raise resources.memory, or use larger workers.";
+  assert.deepEqual(run.stopped, { kind: "failed", message });
+  assert.equal(run.counts.chunks.eventsExhausted, 175);
+  assert.equal(run.end?.result, null, "its pieces that wait are given up");
+});
+
+Deno.test("a single event cannot be cut", () => {
+  const run = processing([1]);
+  run.ended(outgrew(run.next()!));
+  assert.ok(
+    run.stopped?.kind === "failed" && run.stopped.message.includes("A single event cannot be cut"),
+  );
+});
+
+Deno.test("a task that failed for its own error is not cut", () => {
+  const run = processing([100]);
+  run.ended(failed(run.next()!, fault("processor", "out of memory, it says")));
+  assert.equal(run.stopped?.kind, "failed");
+  assert.deepEqual([run.counts.chunks.split, items(run)], [0, []]);
+});
+
+Deno.test("preprocessing and accumulating that outgrow a limit fail, and the most is kept", () => {
+  const advice = "it used 512 MB of memory, and was given 400 MB. Only processing can be cut " +
+    "into smaller tasks: raise resources.memory, or use larger workers.";
+  const reading = new AnalysisRun(analysisSpec(), false);
+  reading.ended(outgrew(reading.next()!));
+  assert.ok(reading.stopped?.kind === "failed" && reading.stopped.message.endsWith(advice));
+
+  const run = processing([300, 50]);
+  for (const item of items(run)) succeed(run, item);
+  assert.deepEqual(run.ended(outgrew(run.next()!)), []);
+  assert.ok(run.stopped?.kind === "failed" && run.stopped.message.endsWith(advice));
+  assert.deepEqual(run.end?.result, { path: "p-0", events: 100 });
+});
+
+Deno.test("once stopped, an exhausted chunk and pieces that wait are left out", () => {
+  const run = processing([400]);
+  const [a, b, c] = [run.next()!, run.next()!, run.next()!];
+  succeed(run, a);
+  run.ended(outgrew(b));
+  run.stop(interrupted);
+  assert.deepEqual(items(run), []);
+  run.ended(outgrew(c));
+  assert.deepEqual(run.end, { result: { path: "p-0", events: 100 }, stopped: interrupted });
+});
+
+Deno.test("with a dynamic size chunks follow what tasks take, and every event is processed", () => {
+  for (const model of ["robust", "coffea"] as const) {
+    const dynamicChunkSize = { memoryMb: 500, wallMs: null, model };
+    const run = processing([50_000, 20_000], { chunkSize: 1600, dynamicChunkSize });
+    assert.equal(run.learns, true);
+    const sizes: number[] = [];
+    for (let item = run.next(); item !== null; item = run.next()) {
+      const events = item.kind === "process" ? item.range.stop - item.range.start : 0;
+      if (item.kind === "process") sizes.push(events);
+      const measured = { memoryPeakMb: 100 + events / 10, wallMs: 1000 };
+      run.ended({ ...succeeded(item, pathOf(item)), measured });
+    }
+    assert.equal(run.end?.result?.events, 70_000);
+    assert.equal(sizes[0], model === "robust" ? 100 : 1613);
+    assert.ok(Math.max(...sizes) > 2000 && Math.max(...sizes) <= 4000, sizes.join());
+    assert.equal(run.counts.mergesTotal, run.counts.merged);
+  }
 });

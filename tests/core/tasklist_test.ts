@@ -18,10 +18,13 @@ const spec = (...args: Parameters<typeof listed>) =>
   taskSpecOf(listed(...args), new Map([["/d/a", file], ["/d/b", file]]), new Map());
 
 Deno.test("a listed task becomes the task that a manager runs, with nothing that was not said", () => {
-  assert.deepEqual(spec(1), taskSpec());
+  assert.deepEqual(spec(1), taskSpec({ request: {} }));
   const limits = { features: ["avx"], wallTimeMs: 1000, endTimeMs: 5 };
   const more = { command: "x", category: "fit", priority: 2, env: ["A=1"], retriesMax: 3 };
-  assert.deepEqual(spec(1, [], { ...limits, ...more }), taskSpec({ ...limits, ...more }));
+  assert.deepEqual(
+    spec(1, [], { ...limits, ...more }),
+    taskSpec({ request: {}, ...limits, ...more }),
+  );
   assert.deepEqual(spec(1, [], { request: { memoryMb: 5 } }).request, { memoryMb: 5 });
 });
 
@@ -143,7 +146,7 @@ function attempt(options: Partial<Attempt> = {}): Attempt {
 const result = (end: TaskEnd, attempts: Attempt[]) =>
   resultOf(
     listed(4, [], { name: "fit", tag: "t" }),
-    { id: taskId(9), spec: taskSpec(), phase: { name: "done", end }, attempts },
+    { id: taskId(9), spec: taskSpec(), phase: { name: "done", end }, attempts, wish: null },
     end,
     Date.UTC(2026, 10, 22),
   );

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { concat } from "../../core/bytes.ts";
-import { measuredInfo, parseMeasured, type ToManager } from "../../core/protocol/messages.ts";
+import { measuredInfo, parseMeasured } from "../../core/protocol/measured.ts";
+import type { ToManager } from "../../core/protocol/messages.ts";
 import { encodeToManager, ToManagerGrammar } from "../../core/protocol/to_manager.ts";
 import { bytesOf, textOf } from "../support/builders.ts";
 import { anyToManager } from "../support/messages.ts";

@@ -9,7 +9,7 @@ import {
   type TaskBlock,
   type ToWorker,
 } from "../../core/protocol/messages.ts";
-import { encodeToWorker, ToWorkerGrammar } from "../../core/protocol/to_worker.ts";
+import { blockPieces, encodeToWorker, ToWorkerGrammar } from "../../core/protocol/to_worker.ts";
 import { bytesOf, taskBlock, textOf } from "../support/builders.ts";
 import { anyDialect, anyOldFetch, anyTask, anyToWorker, type Sent } from "../support/messages.ts";
 import { cutAt, decodeAll } from "../support/transcript.ts";
@@ -194,6 +194,27 @@ Deno.test("what real managers vary is read", () => {
   );
   const nothing: TaskBlock = taskBlock(2, { command: "", cores: 0, memoryMb: 0, diskMb: 0 });
   assert.deepEqual(only("task 2\nend\n"), nothing, "what a block leaves out is nothing");
+});
+
+Deno.test("no body of a task block ends in the middle of a TLS record in which more follows", () => {
+  const recordBytesMax = 16 * 1024;
+  const long = fc.integer({ min: 0, max: 40_000 }).map((length) => "é".repeat(length));
+  const env = fc.array(fc.oneof(long, fc.string()).map((value) => `NAME=${value}`));
+  const names = fc.array(fc.integer({ min: 1, max: 300 }).map((length) => "n".repeat(length)), {
+    size: "large",
+  });
+  fc.assert(fc.property(long, env, names, (command, env, names) => {
+    const inputs = names.map((name) => ({ cacheName: name, sandboxName: name, flags: 1 }));
+    const task = taskBlock(1, { command, env, inputs, outputs: inputs });
+    const pieces = blockPieces(task, newestDialect);
+    const bytes = pieces.map((piece) => typeof piece === "string" ? bytesOf(piece) : piece);
+    assert.deepEqual(concat(bytes), encodeToWorker(task));
+    for (const [i, piece] of pieces.entries()) {
+      if (typeof piece === "string") assert.ok(bytes[i]!.length <= recordBytesMax);
+      else assert.ok(piece.length > 2048 && [command, ...env].includes(textOf(piece)));
+    }
+  }));
+  assert.equal(blockPieces(taskBlock(1), newestDialect).length, 1, "most leave as one piece");
 });
 
 Deno.test("a task block that is not complete is no task", () => {

@@ -214,6 +214,12 @@ Deno.test("what is put, fetched and unlinked is handed to the shell", () => {
   const probe = new WorkerProbe();
   const put = { type: "put", cacheName: "in-1", inside: "", mode: 0o755, length: 3 } as const;
   assert.deepEqual(probe.receive(put), [{ type: "store", place: put, mode: 0o755 }]);
+  const large = { ...put, length: 1e15 };
+  assert.deepEqual(probe.receive(large), [{
+    type: "decline",
+    place: large,
+    why: "it is 909.5 TB, and this worker has 3.9 GB of disk",
+  }]);
   assert.deepEqual(briefWork(probe.receive({ type: "get", cacheName: "out-1" })), [
     "send_cached out-1",
   ]);

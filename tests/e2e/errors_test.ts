@@ -192,33 +192,6 @@ Deno.test("local workers that cannot start end the run with what they said", asy
   assert.match(wqx.stderr, /Local workers end as soon as they start.*\/nonexistent/s);
 });
 
-Deno.test("strangers on the manager's port harm nobody", async () => {
-  await using bed = await TestBed.create();
-  await write(bed, [data]);
-  await using manager = bed.start(
-    ["manager", "analysis.yaml", "--output", "out", "--workers", "none"],
-  );
-  const [, port] = await manager.says(/Listening on port (\d+)/);
-  const bad = [
-    "HELO x\r\n",
-    "workqueue 8 old Linux x86_64 7.1.5\n",
-    "workqueue 11 evil Linux x86_64 8.0.0\nresult 0 0 5 1 1\nhello",
-    "x".repeat(5000),
-    "\0\xff\n",
-  ];
-  for (const bytes of bad) {
-    using stranger = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
-    await stranger.write(new TextEncoder().encode(bytes));
-    const reply = await stranger.read(new Uint8Array(10)).catch(() => null);
-    assert.equal(reply, null, `it closes on ${JSON.stringify(bytes.slice(0, 40))}`);
-  }
-  using silent = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
-  await using worker = bed.start(["worker", "127.0.0.1", port!]);
-  assert.equal(await manager.ended, 0, manager.stderr);
-  await worker.ended;
-  silent.close();
-});
-
 function canMount(): boolean {
   const { ignore } = needs(
     Deno.build.os === "linux" && Deno.uid() === 0,

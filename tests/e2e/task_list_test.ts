@@ -99,7 +99,7 @@ tasks:
   assert.match(long!.output, /^\[\d+ bytes of output left out\]\n/);
   assert.ok(long!.output.length > 500_000 && long!.output.length < 2_000_000);
   assert.equal(long!.allocated!.cores, 1);
-  assert.ok(long!.measured!.memory > 0 && long!.wall_time! > 0);
+  assert.ok(long!.measured!["memory"]! > 0 && long!.wall_time! > 0);
   assert.deepEqual([failed!.state, failed!.exit_code], ["failure", 3]);
   assert.equal(await Deno.readTextFile(bed.folder.join("log")), "why\n");
   assert.match(missing!.why!, /did not write its output nothing/);

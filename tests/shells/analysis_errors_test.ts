@@ -14,7 +14,7 @@ Deno.test("a wrong key or value is shown with its place and what would do", asyn
     [
       "a key like no other",
       good + "resources: {quux: 5}\n",
-      'analysis.yaml:3:13: unknown key "quux": the keys are cores, memory, disk, gpus',
+      'analysis.yaml:3:13: unknown key "quux": the keys are cores, memory, disk, gpus, mode, monitor',
     ],
     [
       "a misspelt unit",

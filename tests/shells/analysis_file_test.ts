@@ -22,6 +22,7 @@ Deno.test("a small analysis gets every default", async () => {
     chunkSize: 100_000,
     chunksMax: null,
     resources: {},
+    sizing: { mode: "adaptive", monitor: "watchdog" },
     workers: { count: 1 },
     port: { low: 0, high: 0 },
     output: resolve("analysis-output"),
@@ -45,7 +46,7 @@ processor:
   inputs: [data/c.txt]
 chunksize: 2_000
 maxchunks: 3
-resources: {cores: 2, memory: 4GB, disk: 500 MB, gpus: 1}
+resources: {cores: 2, memory: 4GB, disk: 500 MB, gpus: 1, mode: auto, monitor: measure}
 workers: {max: 3, cores: 4, memory: 16GB, disk: 10GB}
 port: 9000:9100
 output: results
@@ -86,6 +87,7 @@ skip-bad-files: true
     chunkSize: 2_000,
     chunksMax: 3,
     resources: { cores: 2, memoryMb: 4096, diskMb: 500, gpus: 1 },
+    sizing: { mode: "max-seen", monitor: "measure" },
     workers: { count: 3, cores: 4, memoryMb: 16_384, diskMb: 10_240 },
     port: { low: 9000, high: 9100 },
     output: `${folder}/results`,

@@ -11,7 +11,6 @@ import {
   ticksPerSecond,
 } from "../../io/procfs.ts";
 import { needs } from "../support/skip.ts";
-import { TempFolder } from "../support/temp.ts";
 import { until } from "../support/until.ts";
 
 const onLinux = (name: string) => needs(Deno.build.os === "linux", "needs Linux", name);
@@ -25,59 +24,55 @@ Deno.test("Libc.open() says why no library could be opened", () => {
 });
 
 Deno.test({
-  ...onLinux("Libc launches a program, reads its report and tells how it ended"),
+  ...onLinux("Libc launches a program, talks to it by pipes and tells how it ended"),
   async fn() {
-    await using folder = await TempFolder.create();
     using libc = Libc.open();
-    const pipe = libc.pipe();
-    const buffer = new Uint8Array(64);
-    assert.equal(libc.read(pipe.readFd, buffer), 0);
+    const orders = libc.pipe(), pipe = libc.pipe();
+    const command = 'read -r x <&3; echo "$x $$ $A" >&4; cat; echo gone; kill -USR1 $$';
     const pid = libc.launch({
       path: "/bin/sh",
-      args: ["sh", "-c", 'echo "report $$" >&3; echo "$A"; echo err >&2; cat; kill -USR1 $$'],
+      args: ["sh", "-c", command],
       env: { A: "b c" },
-      outputPath: folder.join("output"),
-      reportFd: pipe.writeFd,
+      fds: [orders.readFd, pipe.writeFd],
     });
+    libc.closeFd(pipe.writeFd);
+    assert.equal(libc.hasEnded(pid), false);
+    libc.write(orders.writeFd, new TextEncoder().encode("report\n"));
+    const buffer = new Uint8Array(64);
+    const report = buffer.subarray(0, libc.read(pipe.readFd, buffer));
+    assert.equal(new TextDecoder().decode(report), `report ${pid} b c\n`);
     await until(() => libc.hasEnded(pid), { what: "the end of the program" });
+    assert.equal(libc.endedChild(), pid);
     const zombie = readStat(pid);
     assert.deepEqual([zombie?.state, zombie?.session, zombie?.group], ["Z", pid, pid]);
     const reaped = libc.wait(pid);
     assert.deepEqual([reaped?.exitCode, reaped?.signal], [0, 10]);
     assert.ok(reaped !== null && reaped.memoryPeakMb > 0.3);
-    const report = buffer.subarray(0, libc.read(pipe.readFd, buffer));
-    assert.equal(new TextDecoder().decode(report), `report ${pid}\n`);
-    assert.equal(await Deno.readTextFile(folder.join("output")), "b c\nerr\n");
     assert.equal(readStat(pid), null);
-    libc.closeFd(pipe.readFd);
-    libc.closeFd(pipe.writeFd);
+    assert.equal(libc.endedChild(), 0);
+    assert.equal(libc.read(pipe.readFd, buffer), 0);
+    libc.closeFd(orders.readFd);
+    assert.throws(
+      () => libc.write(orders.writeFd, buffer),
+      (error) => error instanceof SystemCallError && error.code === "EPIPE",
+    );
+    for (const fd of [orders.writeFd, pipe.readFd]) libc.closeFd(fd);
   },
 });
 
 Deno.test({
   ...onLinux("Libc names the errors of the system"),
-  async fn() {
-    await using folder = await TempFolder.create();
+  fn() {
     using libc = Libc.open();
-    const launch = {
-      path: "/bin/sh",
-      args: ["sh"],
-      env: {},
-      outputPath: folder.join("no", "output"),
-      reportFd: 1,
-    };
+    const launch = { path: "/bin/sh", args: ["sh"], env: {}, fds: [] };
     const code = (expected: string) => (error: unknown) =>
       error instanceof SystemCallError && error.code === expected;
-    assert.throws(() => libc.launch(launch), code("ENOENT"));
-    const outputPath = folder.join("output");
-    assert.throws(
-      () => libc.launch({ ...launch, outputPath, path: "/etc/passwd" }),
-      code("EACCES"),
-    );
+    assert.throws(() => libc.launch({ ...launch, path: "/no/such/program" }), code("ENOENT"));
+    assert.throws(() => libc.launch({ ...launch, path: "/etc/passwd" }), code("EACCES"));
     const args = ["sh", "-c", "x".repeat(200_000)];
-    assert.throws(() => libc.launch({ ...launch, outputPath, args }), code("E2BIG"));
+    assert.throws(() => libc.launch({ ...launch, args }), code("E2BIG"));
     const nul = ["sh", "-c", "a\0b"];
-    assert.throws(() => libc.launch({ ...launch, outputPath, args: nul }), code("EINVAL"));
+    assert.throws(() => libc.launch({ ...launch, args: nul }), code("EINVAL"));
     assert.throws(() => libc.wait(Deno.pid), code("ECHILD"));
     assert.throws(() => libc.hasEnded(Deno.pid), code("ECHILD"));
     assert.throws(() => libc.read(9999, new Uint8Array(1)), code("EBADF"));

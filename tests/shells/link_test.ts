@@ -68,6 +68,65 @@ for (const [kind, tls] of kinds) {
   });
 }
 
+Deno.test("what an outbox is given in one turn leaves in one write, under TLS bodies by themselves", async () => {
+  for (
+    const [tls, expected] of [[false, ["a\nb\nbody\0c\n"]], [true, [
+      "a\nb\n",
+      "body\0",
+      "c\n",
+    ]]] as const
+  ) {
+    using pair = await LinkPair.open({ tls });
+    const written: string[] = [];
+    const { manager } = pair;
+    const write = manager.write.bind(manager);
+    manager.write = (bytes) => {
+      written.push(new TextDecoder().decode(bytes));
+      return write(bytes);
+    };
+    const outbox = new Outbox(manager, () => {}, (error) => assert.fail(String(error)));
+    outbox.push("a\n");
+    outbox.push("b\n");
+    outbox.push(new TextEncoder().encode("body\0"));
+    outbox.push("c\n");
+    await outbox.drained();
+    assert.deepEqual(written, expected);
+  }
+});
+
+Deno.test("text that an outbox joins under TLS fills no more than a record", async () => {
+  using pair = await LinkPair.open({ tls: true });
+  const sizes: number[] = [];
+  const { manager } = pair;
+  manager.write = (bytes) => Promise.resolve(void sizes.push(bytes.length));
+  const outbox = new Outbox(manager, () => {}, (error) => assert.fail(String(error)));
+  for (let i = 0; i < 1000; i++) outbox.push(`line ${i} ${"é".repeat(i)}\n`);
+  await outbox.drained();
+  assert.ok(Math.max(...sizes) <= 16 * 1024, `${Math.max(...sizes)} bytes`);
+  assert.ok(sizes.length < 500, `${sizes.length} writes`);
+});
+
+Deno.test("reads grow with what comes, and shrink again", async () => {
+  using pair = await LinkPair.open();
+  const pieces = pair.worker.received();
+  const next = async () => (await pieces.next()).value!.length;
+  const sending = pair.manager.write(new Uint8Array(20_000_000));
+  let largest = 0;
+  for (let left = 20_000_000; left > 0;) {
+    const size = await next();
+    largest = Math.max(largest, size);
+    left -= size;
+  }
+  await sending;
+  assert.ok(largest > 64 * 1024, `at most ${largest} bytes at once`);
+  for (let i = 0; i < 20; i++) {
+    await pair.manager.write(Uint8Array.of(i));
+    assert.equal(await next(), 1);
+  }
+  const { value } = await (pair.manager.write(Uint8Array.of(1)), pieces.next());
+  assert.equal(value!.buffer.byteLength, 4 * 1024);
+});
+
 Deno.test("bytes that a handshake read ahead come first", async () => {
   using pair = await LinkPair.open();
   await pair.worker.write(Uint8Array.of(2, 3));

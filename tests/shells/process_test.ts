@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { RunError } from "../../core/errors.ts";
 import { childrenOf, listProcesses, readEnvironment, readStat } from "../../io/procfs.ts";
-import { type Exit, openSpawner, type Spawner, type TaskProcess } from "../../worker/process.ts";
+import {
+  type Exit,
+  openSpawner,
+  type Spawner,
+  type SpawnRequest,
+  type TaskProcess,
+} from "../../worker/process.ts";
 import { needs } from "../support/skip.ts";
 import { TempFolder } from "../support/temp.ts";
 import { until } from "../support/until.ts";
@@ -133,18 +139,19 @@ for (const exact of [true, false]) {
     const env = { PATH: path };
     const outputPath = bed.folder.join("output");
     const gone = bed.folder.join("gone");
-    await assert.rejects(
-      bed.spawner.spawn({ command: "true", cwd: gone, env, outputPath }),
-      (error) => error instanceof RunError && /Cannot start "true" in .*gone: /.test(error.message),
-    );
-    await assert.rejects(
-      bed.spawner.spawn({ command: "true", cwd: "/", env, outputPath: `${gone}/output` }),
-      (error) => error instanceof RunError && /Cannot start "true" in \/: /.test(error.message),
-    );
-    await assert.rejects(
-      bed.spawner.spawn({ command: "x".repeat(200_000), cwd: "/", env, outputPath }),
-      (error) => error instanceof RunError && error.message.length < 400,
-    );
+    const fails = async (request: Partial<SpawnRequest>, message: RegExp) => {
+      const whole = { command: "true", cwd: "/", env, outputPath, ...request };
+      const started = async () => await (await bed.spawner.spawn(whole)).exited;
+      await assert.rejects(
+        started,
+        (error) => error instanceof RunError && message.test(error.message),
+      );
+    };
+    await fails({ cwd: gone }, /^Cannot start "true" in .*gone: .*(folder|NotFound|No such)/);
+    await fails({ outputPath: `${gone}/output` }, /^Cannot start "true" in \/: ./);
+    await fails({ command: "x".repeat(200_000) }, /^Cannot start "x{79}…" in \/: .{1,200}$/);
+    await fails({ command: "a\0b" }, /^Cannot start "a\\u0000b" in \/: .*(NUL|nul)/);
+    await fails({ env: { A: "a\0b" } }, /^Cannot start "true" in \/: .*(NUL|nul)/);
     assert.equal((await bed.run("exit 3")).exitCode, 3);
   });
 }
@@ -227,7 +234,8 @@ Deno.test({
       `for i in 1 2 3 4; do (sleep 0.01 &) ; (setsid sleep 0.01 &); done; ${waitFor("on")}`,
     );
     await until(() => bed.left().length > 1, { what: "orphans" });
-    await until(() => childrenOf(Deno.pid).length === 1, { what: "the orphans to be reaped" });
+    // Of the main thread, which adopts them: the task is the child of the one that runs tests.
+    await until(() => childrenOf(Deno.pid).length === 0, { what: "the orphans to be reaped" });
     await bed.folder.write("on", "");
     assert.equal((await process.exited).exitCode, 0);
   },
@@ -244,6 +252,54 @@ Deno.test({
     assert.deepEqual(exits.map((exit) => exit.exitCode), Array.from({ length: 200 }, (_, i) => i));
     assert.equal((await own).code, 77);
     assert.deepEqual(childrenOf(Deno.pid), []);
+  },
+});
+
+Deno.test({
+  ...measured("a task gets no descriptor but its input and output, and its own session"),
+  async fn() {
+    await using bed = await Bed.create(true);
+    const { output } = await bed.run("ls /proc/self/fd; cut -d' ' -f 1,5,6 /proc/$$/stat; echo $$");
+    const [input, out, err, ofLs, numbers, shell] = output.split("\n");
+    // ls has the folder open that it lists.
+    assert.deepEqual([input, out, err, ofLs], ["0", "1", "2", "3"]);
+    assert.equal(numbers, `${shell} ${shell} ${shell}`);
+  },
+});
+
+Deno.test({
+  ...measured("a launcher that someone kills is replaced, and its tasks are not harmed"),
+  async fn() {
+    await using bed = await Bed.create(true);
+    const { process } = await bed.start(waitFor("on"));
+    const launcher = listProcesses().find((pid) =>
+      readStat(pid)?.parent === Deno.pid && nameOf(pid) === "wqx-launcher"
+    );
+    assert.ok(launcher !== undefined);
+    Deno.kill(launcher, "SIGKILL");
+    const dead = () => ["Z", undefined].includes(readStat(launcher)?.state);
+    await until(dead, { what: "the end of the launcher" });
+    assert.equal((await bed.run("exit 5")).exitCode, 5);
+    await bed.folder.write("on", "");
+    assert.equal((await process.exited).exitCode, 0);
+    await until(() => readStat(launcher) === null, { what: "the launcher to be reaped" });
+  },
+});
+
+function nameOf(pid: number): string | undefined {
+  return Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0")[0];
+}
+
+Deno.test({
+  ...measured("a spawner that cannot put its launcher anywhere runs plain tasks, and says why"),
+  async fn() {
+    await using folder = await TempFolder.create();
+    await using spawner = openSpawner({ owner: folder.join("gone") });
+    assert.match(spawner.unmeasured ?? "", /gone\/\.launcher/);
+    const outputPath = folder.join("output");
+    const request = { command: "exit 6", cwd: "/", env: { PATH: path }, outputPath };
+    const { exitCode, measured } = await (await spawner.spawn(request)).exited;
+    assert.deepEqual({ exitCode, measured }, { exitCode: 6, measured: null });
   },
 });
 

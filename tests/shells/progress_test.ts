@@ -27,6 +27,7 @@ function at(seconds: number, changed: Partial<Progress> = {}): Progress {
     accumulated: { done: grown(20, 60, 7), total: seconds >= 20 ? 7 : null },
     tasks: { waiting: 60 - seconds, running: 8, done: seconds, failed: seconds > 30 ? 2 : 0 },
     workers: 2,
+    allocations: [],
     elapsedMs: seconds * 1000,
     eventsPerSecond: processed === 0 ? 0 : processed / (seconds - 10),
     leftMs: processed === 0 ? null : (events - processed) / (processed / (seconds - 10)) * 1000,

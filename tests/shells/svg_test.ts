@@ -132,6 +132,8 @@ Deno.test("the pictures of a run are titled by their labels, else by their keys"
     leftOut: [],
     seen: [],
     categories: [],
+    allocations: [],
+    chunks: { current: 0, smallest: 0, split: 0, eventsExhausted: 0 },
     tasks: [],
     workers: [],
   });

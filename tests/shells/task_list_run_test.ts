@@ -33,6 +33,8 @@ class Probe implements AsyncDisposable {
       port: { low: 0, high: 0 },
       output,
       stragglerFactors: new Map(),
+      allocations: new Map(),
+      monitor: "off" as const,
     };
     this.ended = TaskListRun.run(spec, {
       view: {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import type { ListedTask, ListEntry } from "../../core/tasklist/spec.ts";
 import { ResultLog } from "../../manager/result_log.ts";
 import { loadRun } from "../../manager/run_file.ts";
+import type { CategorySettings } from "../../core/allocation/category.ts";
 import type { Overrides } from "../../manager/run_options.ts";
 import type { TaskList } from "../../manager/task_list_file.ts";
 import { parseEndTimeMs } from "../../manager/task_list_schema.ts";
@@ -181,7 +182,8 @@ tasks:
 
 Deno.test("a list says what holds for the run, and the command line wins", async () => {
   const yaml = "name: n\nport: 9000:9100\noutput: o\nworkers: {max: 3, cores: 2}\n" +
-    "categories: {fit: {fast_abort: 2.5}, other: {}}\ntasks: [{command: x}]\n";
+    "categories: {fit: {fast_abort: 2.5}, other: {resources: {mode: auto, memory: 2 GB}}}\n" +
+    "tasks: [{command: x}]\n";
   const { spec } = await load(yaml);
   assert.match(spec.output, /\/wqx-tasks-\w+\/o$/);
   assert.deepEqual({ ...spec, output: "" }, {
@@ -190,6 +192,11 @@ Deno.test("a list says what holds for the run, and the command line wins", async
     workers: { count: 3, cores: 2 },
     output: "",
     stragglerFactors: new Map([["fit", 2.5]]),
+    allocations: new Map<string, CategorySettings>([
+      ["default", { mode: "adaptive", max: {}, chance: Math.random }],
+      ["other", { mode: "max-seen", max: { memoryMb: 2048 }, chance: Math.random }],
+    ]),
+    monitor: "watchdog",
   });
   const overrides = { port: { low: 1, high: 1 }, workers: "none" as const, output: "/o" };
   const other = (await load(yaml, { overrides })).spec;

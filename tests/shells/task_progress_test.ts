@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { stripVTControlCharacters } from "node:util";
 import { createTaskProgress } from "../../cmd/task_progress.ts";
 import type { TaskProgress } from "../../core/tasklist/progress.ts";
 import { recordingTerminal } from "../support/terminal.ts";
@@ -12,6 +13,7 @@ function at(seconds: number, changed: Partial<TaskProgress> = {}): TaskProgress 
     succeeded: 247,
     failed: 3,
     workers: 2,
+    allocations: [],
     elapsedMs: seconds * 1000,
     tasksPerSecond: 12.5,
     leftMs: 60_000,
@@ -73,4 +75,25 @@ Deno.test("results on the same terminal do not run into the bars", () => {
   // deno-lint-ignore no-control-regex -- escape sequences are what is looked for
   assert.match(cleared!, /\x1b\[2K|\x1b\[0?J/, "the bars are taken away");
   assert.match(drawn!, /Tasks/, "and drawn again");
+});
+
+Deno.test("below the bars stands what the tasks of each category are given, and why", () => {
+  const terminal = recordingTerminal({ columns: 100, isTTY: true });
+  const view = createTaskProgress("bars", terminal.stderr);
+  view.update(at(1, {
+    allocations: [{
+      category: "fit",
+      mode: "adaptive",
+      current: { cores: 1, memoryMb: 512, diskMb: 100 },
+      largestSeen: { memoryMb: 480.2 },
+      steady: false,
+      why: "2 more tasks to go",
+      exhausted: 3,
+      wasted: { coreHours: 0, memoryGbHours: 0 },
+    }],
+  }));
+  assert.match(
+    stripVTControlCharacters(terminal.err()),
+    /fit: 1 core, 512 MB memory each; largest seen 481 MB; learning, 2 more tasks to go; 3 exhausted/,
+  );
 });

@@ -1,4 +1,5 @@
 /** A whole analysis: the real course of a run, with partial results that list their chunks. */
+import { sizingOf } from "../../core/allocation/sizing.ts";
 import {
   type Item,
   itemId,
@@ -9,10 +10,11 @@ import {
 } from "../../core/analysis/items.ts";
 import type { Job, Outcome } from "../../core/analysis/job.ts";
 import { AnalysisRun } from "../../core/analysis/run.ts";
-import type { AnalysisSpec, InputFile } from "../../core/analysis/spec.ts";
+import type { AnalysisSpec, DynamicChunkSize, InputFile } from "../../core/analysis/spec.ts";
 import { chunksOf } from "../../core/analysis/chunks.ts";
 import type { Rng } from "../../core/env.ts";
 import type { TaskId } from "../../core/ids.ts";
+import { resultCode } from "../../core/protocol/messages.ts";
 import type { Task, TaskEnd } from "../../core/scheduler/tasks.ts";
 import type { Faults } from "./faults.ts";
 import type { SimManager } from "./manager.ts";
@@ -22,6 +24,12 @@ import type { Effect, Files } from "./worker.ts";
 
 const partsFolder = "/parts";
 
+/** Tasks while sizes of chunks depend on earlier ones. */
+const outstandingMax = 20;
+
+/** What a task of so many events needs. */
+const memoryMbOf = (events: number) => 100 + events / 10;
+
 export class AnalysisWorkload implements Workload {
   readonly #once = new OnceEach();
   readonly #run: AnalysisRun;
@@ -30,6 +38,8 @@ export class AnalysisWorkload implements Workload {
   readonly #entries = new Map<string, number>();
   readonly #items = new Map<TaskId, { readonly id: string; readonly item: Item }>();
   readonly #stopAtMs: number | null;
+  /** Tasks that need more are exhausted. */
+  readonly #memoryMbMax: number;
   #serial = 0;
 
   constructor(
@@ -48,15 +58,21 @@ export class AnalysisWorkload implements Workload {
       files,
       datasets: new Map([["A", {}], ["B", { weight: 2 }]]),
       processor: { kind: "module", path: "/processor.ts" },
+      sizing: sizingOf("fixed", "off"),
       chunkSize: 100 + Math.floor(rng() * 2000),
-      chunksMax: rng() < 0.2 ? 1 + Math.floor(rng() * 10) : null,
+      chunksMax: null,
       resources: {},
       workers: null,
       port: { low: 0, high: 0 },
       output: "/out",
       retries: 40,
       skipBadFiles: false,
+      ...rng() < 0.3
+        ? { dynamicChunkSize: drawDynamic(rng) }
+        : { chunksMax: rng() < 0.2 ? 1 + Math.floor(rng() * 10) : null },
     };
+    // Only ever so low that five splits are enough.
+    this.#memoryMbMax = rng() < 0.3 ? memoryMbOf(300 + 1000 * rng()) : Infinity;
     const postprocess = rng() < 0.5;
     const processor = { code: bytesOf("the processor"), postprocess };
     const wqx = { kind: "buffer", bytes: bytesOf("wqx"), mode: 0o755 } as const;
@@ -86,14 +102,19 @@ export class AnalysisWorkload implements Workload {
     const last = task.attempts.at(-1);
     const text = textOf(manager.files.get(outcomePath(id, partsFolder)));
     const outcome = end.kind === "canceled" || text === "" ? null : JSON.parse(text) as Outcome;
+    const exhausted = end.kind === "success" ? this.#exhaustionOf(item) : null;
+    if (exhausted !== null) manager.files.delete(resultPath(id, partsFolder));
     const used = this.#run.ended({
       item,
-      end,
-      outcome,
+      end: exhausted ?? end,
+      outcome: exhausted === null ? outcome : null,
       resultPath: resultPath(id, partsFolder),
       host: last?.host ?? null,
       exitCode: last?.exitCode ?? null,
       attempts: task.attempts.length,
+      measured: item.kind === "process"
+        ? { memoryPeakMb: memoryMbOf(eventsOf(item)), wallMs: last?.wallMs ?? 0 }
+        : null,
       printed: textOf(last?.printed),
     });
     for (const part of used) {
@@ -120,21 +141,20 @@ export class AnalysisWorkload implements Workload {
     const { result, stopped } = this.#run.end!;
     const got = result === null ? [] : textOf(manager.files.get(result.path)).split("\n");
     const listed = got.filter((line) => line !== "" && line !== "postprocessed");
-    const expected = this.#expected();
-    if (stopped === null || (stopped.kind === "failed" && expected.length === 0)) {
-      if (listed.join() !== expected.join()) {
+    const whole = stopped === null || (stopped.kind === "failed" && this.#eventsExpected === 0);
+    this.#checkRanges(listed, whole);
+    if (whole) {
+      const sizesKnown = this.#spec.dynamicChunkSize === undefined &&
+        this.#run.counts.chunks.split === 0;
+      const expected = this.#expected();
+      if (sizesKnown && listed.join() !== expected.join()) {
         throw new Error(
           `The result lists ${listed.length} chunks of ${expected.length}, or others`,
         );
       }
       const last = got.includes("postprocessed");
-      const should = this.#context.processor!.postprocess && expected.length > 0;
+      const should = this.#context.processor!.postprocess && listed.length > 0;
       if (last !== should) throw new Error(`The result was ${last ? "" : "not "}postprocessed`);
-    } else {
-      const order = listed.map((line) => expected.indexOf(line));
-      if (order.some((at, i) => at < 0 || (i > 0 && at <= order[i - 1]!))) {
-        throw new Error(`The partial result is not a part of the whole: ${listed.join()}`);
-      }
     }
     const left = [...manager.files.keys()].filter((path) => path.endsWith(".acc"));
     if (stopped === null && left.length > (result === null ? 0 : 1)) {
@@ -143,7 +163,9 @@ export class AnalysisWorkload implements Workload {
   }
 
   #submitMore(manager: SimManager): void {
-    for (let item = this.#run.next(); item !== null; item = this.#run.next()) {
+    while (!this.#run.learns || this.#items.size < outstandingMax) {
+      const item = this.#run.next();
+      if (item === null) break;
       const id = itemId(item, this.#serial++);
       const taskId = manager.submit(taskOf(item, id, this.#context));
       this.#once.submitted(taskId);
@@ -157,7 +179,41 @@ export class AnalysisWorkload implements Workload {
     }
   }
 
-  /** The chunks in their order, as lines. */
+  #exhaustionOf(item: Item): TaskEnd | null {
+    if (item.kind !== "process") return null;
+    const measured = memoryMbOf(eventsOf(item));
+    const limit = this.#memoryMbMax;
+    if (measured <= limit) return null;
+    const exhausted = { resource: "memory", limit, measured };
+    return { kind: "failure", code: resultCode.resourceExhaustion, why: "memory", exhausted };
+  }
+
+  /** Each event once at most, a file's in order; each event that there is if `whole`. */
+  #checkRanges(lines: readonly string[], whole: boolean): void {
+    const stops = new Map<string, number>();
+    let events = 0;
+    for (const line of lines) {
+      const [file = "", start, stop] = line.split(" ");
+      const before = stops.get(file) ?? 0;
+      if (Number(start) < before || (whole && Number(start) > before)) {
+        throw new Error(`Events of ${file} are there twice, or not: ${line} after ${before}`);
+      }
+      stops.set(file, Number(stop));
+      events += Number(stop) - Number(start);
+    }
+    if (whole && events !== this.#eventsExpected) {
+      throw new Error(`The result has ${events} events of ${this.#eventsExpected}`);
+    }
+  }
+
+  get #eventsExpected(): number {
+    return this.#expected().reduce((sum, line) => {
+      const [, start, stop] = line.split(" ");
+      return sum + Number(stop) - Number(start);
+    }, 0);
+  }
+
+  /** The chunks of one size in their order, as lines. */
   #expected(): string[] {
     const count = new Map<string, number>();
     return this.#spec.files.flatMap(({ source, dataset }) =>
@@ -189,6 +245,16 @@ export class AnalysisWorkload implements Workload {
       }
     }
   }
+}
+
+function drawDynamic(rng: Rng): DynamicChunkSize {
+  const targets = [[200, null], [null, 500], [300, 1000]] as const;
+  const [memoryMb, wallMs] = targets[Math.floor(rng() * targets.length)]!;
+  return { memoryMb, wallMs, model: rng() < 0.3 ? "coffea" : "robust" };
+}
+
+function eventsOf({ range }: Extract<Item, { kind: "process" }>): number {
+  return range.stop - range.start;
 }
 
 const broken: Outcome = { ok: false, error: { whose: "internal", message: "a fault of the test" } };

@@ -19,6 +19,8 @@ export interface Faults {
   /** Largest factor by which a worker is slower than others. */
   readonly slownessMax: number;
   readonly latencyMsMax: number;
+  /** Largest need of a plain task. */
+  readonly memoryMbMax: number;
 }
 
 export function drawFaults(rng: Rng): Faults {
@@ -37,5 +39,6 @@ export function drawFaults(rng: Rng): Faults {
     pieceBytesMax: Math.round(maybe(0.5, () => between(1, 100), 65_536)),
     slownessMax: maybe(0.5, () => between(1, 20), 1),
     latencyMsMax: between(0.1, 200),
+    memoryMbMax: maybe(0.5, () => between(100, 2000), 0),
   };
 }

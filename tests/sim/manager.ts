@@ -131,6 +131,7 @@ export class SimManager {
     switch (action.type) {
       case "attempt_ended":
       case "host_blocked":
+      case "too_large":
         return;
       case "returned":
         return this.options.returned(action.task, action.end);

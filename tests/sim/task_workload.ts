@@ -2,7 +2,13 @@
 import { createHash } from "node:crypto";
 import type { Rng } from "../../core/env.ts";
 import type { TaskId } from "../../core/ids.ts";
-import type { Task, TaskEnd, TaskInput, TaskSpec } from "../../core/scheduler/tasks.ts";
+import {
+  hasFailed,
+  type Task,
+  type TaskEnd,
+  type TaskInput,
+  type TaskSpec,
+} from "../../core/scheduler/tasks.ts";
 import { resultCode } from "../../core/protocol/messages.ts";
 import type { ResourceRequest } from "../../core/analysis/spec.ts";
 import type { Faults } from "./faults.ts";
@@ -11,16 +17,21 @@ import type { Timeline } from "./timeline.ts";
 import { bytesOf, OnceEach, textOf, type Workload } from "./workload.ts";
 import type { Effect, Files } from "./worker.ts";
 
+/** Of every simulated worker. */
+export const workerMemoryMb = 1000;
+
 interface Plan {
   readonly spec: TaskSpec;
   readonly expected: string;
   readonly alwaysFails: boolean;
+  readonly memoryMb: number;
   readonly cancelAfterMs: number | null;
 }
 
 interface Order {
   readonly ms: number;
   readonly alwaysFails: boolean;
+  readonly memoryMb: number;
 }
 
 const requests: readonly ResourceRequest[] = [
@@ -63,7 +74,7 @@ export class TaskWorkload implements Workload {
   returned(manager: SimManager, task: Task, end: TaskEnd): void {
     this.#once.returned(task.id);
     const plan = this.#planOf.get(task.id)!;
-    const failures = task.attempts.filter((attempt) => attempt.ending.kind === "failure").length;
+    const failures = task.attempts.filter(hasFailed).length;
     switch (end.kind) {
       case "canceled":
         if (plan.cancelAfterMs === null) throw new Error(`Task ${task.id} was canceled by nobody`);
@@ -82,6 +93,16 @@ export class TaskWorkload implements Workload {
         const limited = plan.spec.wallTimeMs !== undefined || plan.spec.endTimeMs !== undefined;
         const mayFail = plan.alwaysFails || limited || taskFails + storeFails + inputUnreadable > 0;
         if (limited && end.code === resultCode.endTime) return; // late, not tried too often
+        if (end.code === resultCode.resourceExhaustion) {
+          const ceiling = plan.spec.request.memoryMb ?? workerMemoryMb;
+          // In mode `fixed` the first box is the last one.
+          const had = task.attempts.at(-1)!.box.memoryMb;
+          const isFinal = had >= ceiling || end.why.endsWith("are fixed");
+          if (plan.memoryMb <= had || !isFinal) {
+            throw new Error(`Task ${task.id} needs ${plan.memoryMb} MB: ${end.why}`);
+          }
+          return;
+        }
         if (losses <= 20 && failures !== plan.spec.retriesMax + 1) {
           throw new Error(`Task ${task.id} was given up after ${failures} failures`);
         }
@@ -91,12 +112,12 @@ export class TaskWorkload implements Workload {
   }
 
   execute(command: string, sandbox: Files): Effect {
-    const { ms, alwaysFails } = JSON.parse(command) as Order;
+    const { ms, alwaysFails, memoryMb } = JSON.parse(command) as Order;
     const failed = alwaysFails ||
       (this.timeline.nowMs < this.faults.lastMs && this.rng() < this.faults.taskFails);
     const outputs: Files = new Map();
     if (!failed) outputs.set("out", bytesOf(digest(sandbox)));
-    return { ms, exitCode: failed ? 1 : 0, printed: bytesOf(`ran ${ms}`), outputs };
+    return { ms, exitCode: failed ? 1 : 0, printed: bytesOf(`ran ${ms}`), outputs, memoryMb };
   }
 
   done(): boolean {
@@ -110,7 +131,9 @@ export class TaskWorkload implements Workload {
     const own = `own ${i}${"x".repeat(inputsLarge ? Math.floor(rng() * 20_000) : 0)}`;
     const shared = Array.from({ length: 4 }, (_, k) => k).filter(() => rng() < 0.4);
     const alwaysFails = rng() < 0.05;
-    const order: Order = { ms: Math.floor(10_000 * rng() ** 4), alwaysFails };
+    // Some need more than any worker has, or than they declare.
+    const memoryMb = 10 + Math.floor(this.faults.memoryMbMax * rng() ** 2);
+    const order: Order = { ms: Math.floor(10_000 * rng() ** 4), alwaysFails, memoryMb };
     const inputs: TaskInput[] = [
       {
         source: { kind: "buffer", bytes: bytesOf(own), mode: 0o644 },
@@ -143,6 +166,7 @@ export class TaskWorkload implements Workload {
       },
       expected: digest(sandbox),
       alwaysFails,
+      memoryMb,
       cancelAfterMs: rng() < 0.05 ? rng() * 20_000 : null,
     };
   }

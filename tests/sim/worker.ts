@@ -1,5 +1,6 @@
 /** The real worker machine with a shell of memory: cache and sandboxes are maps, tasks take time. */
 import { concat } from "../../core/bytes.ts";
+import { monitorModeIn } from "../../core/monitor/mode.ts";
 import { PeerProtocolError } from "../../core/errors.ts";
 import { Decoder } from "../../core/protocol/decoder.ts";
 import type { TaskBlock, ToWorker } from "../../core/protocol/messages.ts";
@@ -18,6 +19,8 @@ export interface Effect {
   readonly exitCode: number;
   readonly printed: Uint8Array;
   readonly outputs: Files;
+  /** Peak; 10 where it does not matter. */
+  readonly memoryMb?: number;
 }
 
 export interface SimWorkerOptions {
@@ -176,12 +179,24 @@ export class SimWorker {
   #start(task: TaskBlock): void {
     const attempt = this.#attempts.get(task.taskId)!;
     const effect = this.options.execute(task.command, attempt.sandbox);
+    const { memoryMb = 10 } = effect;
+    const usage = { cpuUserMs: effect.ms, cpuSystemMs: 0, memoryPeakMb: memoryMb };
+    if (monitorModeIn(task.env) === "watchdog" && memoryMb > task.memoryMb) {
+      // Half-way it has outgrown what it was given.
+      this.#after(effect.ms / 2, attempt, () => {
+        if (attempt.killed) return null;
+        const exceeded = { resource: "memory", limit: task.memoryMb, measured: task.memoryMb + 1 };
+        const measured = { ...usage, memoryPeakMb: exceeded.measured, exceeded };
+        const exit = { exitCode: 9, wallMs: effect.ms / 2, measured };
+        return { type: "exited", taskId: task.taskId, exit };
+      });
+      return;
+    }
     this.#after(effect.ms, attempt, () => {
       if (attempt.killed) return null;
       for (const [name, bytes] of effect.outputs) attempt.sandbox.set(name, bytes);
       attempt.printed = effect.printed;
-      const measured = { cpuUserMs: effect.ms, cpuSystemMs: 0, memoryPeakMb: 10 };
-      const exit = { exitCode: effect.exitCode, wallMs: effect.ms, measured };
+      const exit = { exitCode: effect.exitCode, wallMs: effect.ms, measured: usage };
       return { type: "exited", taskId: task.taskId, exit };
     });
   }

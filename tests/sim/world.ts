@@ -1,11 +1,13 @@
 /** One seed, one world: a manager, its workers, the links between them, and what goes wrong. */
+import { modes } from "../../core/allocation/mod.ts";
 import { seededRng } from "../../core/env.ts";
+import { monitorModes } from "../../core/monitor/mode.ts";
 import { protocolsSpoken } from "../../core/protocol/messages.ts";
 import { Scheduler } from "../../core/scheduler/machine.ts";
 import { AnalysisWorkload } from "./analysis_workload.ts";
 import { drawFaults, type Faults } from "./faults.ts";
 import { SimManager } from "./manager.ts";
-import { TaskWorkload } from "./task_workload.ts";
+import { TaskWorkload, workerMemoryMb } from "./task_workload.ts";
 import { Timeline } from "./timeline.ts";
 import { Wire } from "./wire.ts";
 import { SimWorker } from "./worker.ts";
@@ -55,8 +57,14 @@ class World {
     this.#workload = new makeWorkload(this.#timeline, this.#rng, faults);
     const slow: [string, number][] = [["default", 3], ["processing", 2]];
     const stragglerFactors = new Map(this.#rng() < 0.5 ? slow : []);
+    const mode = modes[Math.floor(this.#rng() * modes.length)]!;
+    const monitor = monitorModes[Math.floor(this.#rng() * monitorModes.length)]!;
+    // In mode `fixed` as real managers have it; the others start from nothing.
+    const max = mode === "fixed" ? { cores: 1 } : {};
+    const allocations = new Map([["default", { mode, chance: this.#rng, max }]]);
+    const sized = { stragglerFactors, allocations, monitor };
     this.#manager = new SimManager(this.#timeline, {
-      scheduler: options.scheduler?.() ?? new Scheduler({ stragglerFactors }),
+      scheduler: options.scheduler?.() ?? new Scheduler(sized),
       unreadable: () => this.#faulty() && this.#rng() < faults.inputUnreadable,
       returned: (task, end) => this.#workload.returned(this.#manager, task, end),
       log: (line) => this.#log.push(line),
@@ -109,7 +117,7 @@ class World {
         arch: "x86_64",
         version: "0.0.0",
         id: `worker-${place.name}`,
-        resources: { cores: Math.max(2, cores), memoryMb: 1000, diskMb: 5000, gpus: 0 },
+        resources: { cores: Math.max(2, cores), memoryMb: workerMemoryMb, diskMb: 5000, gpus: 0 },
         features: [],
         protocol: protocolsSpoken[Math.floor(rng() * protocolsSpoken.length)]!,
         stopsAtMs: null,

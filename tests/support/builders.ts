@@ -1,4 +1,5 @@
 /** Short ways to the data and machines that core tests are about. */
+import { sizingOf } from "../../core/allocation/sizing.ts";
 import type { Item } from "../../core/analysis/items.ts";
 import type { Ended } from "../../core/analysis/run.ts";
 import type { AnalysisSpec, InputFile } from "../../core/analysis/spec.ts";
@@ -261,6 +262,8 @@ export function brief(actions: readonly ManagerAction[]): string[] {
         return `${action.worker}: make ${action.path}`;
       case "answer_status":
         return `${action.worker}: answer ${action.question.type}`;
+      case "too_large":
+        return `too large: ${action.id}`;
       case "host_blocked":
         return `block ${action.host}`;
       case "close":
@@ -366,6 +369,7 @@ export function briefWork(actions: readonly WorkerAction[]): string[] {
       case "send":
         return briefReport(action.message);
       case "store":
+      case "decline":
       case "make_directory":
       case "make_link":
         return `${action.type} ${pathOf(action.place)}`;
@@ -441,6 +445,7 @@ export function analysisSpec(options: Partial<AnalysisSpec> = {}): AnalysisSpec 
     chunkSize: 100,
     chunksMax: null,
     resources: {},
+    sizing: sizingOf("fixed"),
     workers: null,
     port: { low: 0, high: 0 },
     output: "/run",
@@ -455,7 +460,7 @@ export function succeeded(item: Item, resultPath = "", entries = 0): Ended {
   const outcome = item.kind === "preprocess"
     ? { ok: true, kind: item.kind, entries, uuid: `uuid of ${item.file.file}` } as const
     : { ok: true, kind: item.kind, events: 0, bytesRead: 0 } as const;
-  const last = { host: "node7", exitCode: 0, attempts: 1, printed: "" };
+  const last = { host: "node7", exitCode: 0, attempts: 1, measured: null, printed: "" };
   return { item, end: { kind: "success" }, outcome, resultPath, ...last };
 }
 
@@ -469,6 +474,7 @@ export function failed(item: Item, options: Partial<Ended> = {}): Ended {
     host: "node7",
     exitCode: 1,
     attempts: 6,
+    measured: null,
     printed: "",
     ...options,
   };

@@ -305,7 +305,10 @@ export type Decoded<M> =
   | { readonly type: "payload"; readonly bytes: Uint8Array }
   | { readonly type: "refused"; readonly why: string };
 
-/** All that these pieces say, up to the first error of the peer. */
+/**
+ * All that these pieces say, up to the first error of the peer. Each is fed in an array that is
+ * filled with other bytes afterwards, as a link does it.
+ */
 export function decodeAll<M extends object>(
   grammar: Grammar<M>,
   pieces: Iterable<Uint8Array>,
@@ -315,7 +318,8 @@ export function decodeAll<M extends object>(
   let payload: Uint8Array[] = [];
   try {
     for (const piece of pieces) {
-      decoder.feed(piece);
+      const lent = piece.slice();
+      decoder.feed(lent);
       for (let m = decoder.next(); m !== null; m = decoder.next()) {
         if (!isPayload(m)) {
           messages.push(m);
@@ -326,6 +330,7 @@ export function decodeAll<M extends object>(
         messages.push({ type: "payload", bytes: concat(payload) });
         payload = [];
       }
+      lent.fill(0x3f);
     }
   } catch (error) {
     if (!(error instanceof PeerProtocolError)) throw error;

@@ -211,6 +211,9 @@ export class ManagerEnd implements End {
       case "returned":
         this.#out.does(`task ${action.task.id} is over: ${ending(action.end, false)}`);
         return;
+      case "too_large":
+        this.#out.does(`says that ${action.why}`);
+        return;
       case "host_blocked":
         this.#out.does(`gives no tasks to ${action.host}: ${action.why}`);
         return;

@@ -115,7 +115,8 @@ export class WorkerEnd implements End {
     if (!last) return;
     const whole = textOf(concat(this.#payload));
     this.#payload = [];
-    const { place, mode } = this.#storing!;
+    if (this.#storing === null) return;
+    const { place, mode } = this.#storing;
     if (place.inside === "") this.#cache.set(place.cacheName, whole);
     this.#out.does(`keeps ${pathOf(place)}, 0${mode.toString(8)}: ${JSON.stringify(whole)}`);
   }
@@ -134,6 +135,10 @@ export class WorkerEnd implements End {
         break;
       case "store":
         this.#storing = action;
+        break;
+      case "decline":
+        this.#storing = null;
+        this.#out.does(`passes over ${pathOf(action.place)}: ${action.why}`);
         break;
       case "make_directory":
         if (action.place.inside === "") this.#cache.set(action.place.cacheName, {});

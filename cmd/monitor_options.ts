@@ -1,0 +1,211 @@
+/** Options of `wqx monitor`: those of resource_monitor, with its letters and defaults. */
+import { UsageError } from "../core/errors.ts";
+import { type ParsedLimits, parseLimits } from "../core/monitor/limits.ts";
+import { parseCount, parseTimeMs } from "../core/units.ts";
+import type { OptionRow, OptionRows } from "./cli.ts";
+
+/** A series with more rows would tell more of its monitor than of the command. */
+const intervalMsMin = 20;
+
+const what = {
+  sh: {
+    flags: "-c, --sh COMMAND",
+    describe: "run COMMAND with /bin/sh, in place of the words after --",
+    parse: filled("the command"),
+    common: true,
+  },
+  pid: {
+    flags: "    --pid N",
+    describe: "follow the process N, which runs already, until it ends",
+    parse: (text: string) => parseCount(text, { min: 1 }),
+    common: true,
+  },
+} satisfies OptionRows;
+
+const limits = {
+  limits: {
+    flags: "-L, --limits 'NAME: VALUE'",
+    describe: "limit a resource, such as memory: 500MB or wall_time: 10m",
+    parse: (text: string): ParsedLimits => parseLimits(text),
+    repeatable: true,
+    common: true,
+  },
+  limitsFile: {
+    flags: "-l, --limits-file FILE",
+    describe: "limits from FILE: JSON as in summaries, or lines NAME: VALUE",
+    parse: filled("the name of the file"),
+    common: true,
+  },
+  measureOnly: {
+    flags: "    --measure-only",
+    describe: "do not kill a command that breaks a limit",
+    common: true,
+  },
+} satisfies OptionRows;
+
+const output = {
+  outputFiles: {
+    flags: "-O, --with-output-files PREFIX",
+    describe: "write PREFIX.summary, and PREFIX.series if asked for",
+    parse: filled("the prefix"),
+    defaultShown: "resource-pid-PID",
+    common: true,
+  },
+  series: {
+    flags: "    --with-time-series",
+    describe: "write a line with all resources every interval",
+    common: true,
+  },
+  interval: {
+    flags: "-i, --interval TIME",
+    describe: "between two lines of the series; the command itself is looked at as often as needed",
+    parse: parseInterval,
+    default: 5_000,
+    defaultShown: "5s",
+    group: "Output",
+  },
+  updateSummary: {
+    flags: "    --update-summary",
+    describe: "write the summary at every interval, too",
+    group: "Output",
+  },
+  verbatim: {
+    flags: "-V, --verbatim-to-summary 'NAME: VALUE'",
+    describe: "put this field into the summary",
+    parse: parseField,
+    repeatable: true,
+    group: "Output",
+  },
+  noPprint: {
+    flags: "    --no-pprint",
+    describe: "write the summary in one line",
+    group: "Output",
+  },
+} satisfies OptionRows;
+
+const disk = {
+  measureDir: {
+    flags: "    --measure-dir FOLDER",
+    describe: "count what is in FOLDER as disk, besides the working folder",
+    parse: filled("the name of the folder"),
+    repeatable: true,
+    group: "Disk",
+  },
+  withoutDisk: {
+    flags: "    --without-disk-footprint",
+    describe: "do not measure disk",
+    group: "Disk",
+  },
+} satisfies OptionRows;
+
+const debugging = {
+  debug: {
+    flags: "-d, --debug SUBSYSTEM",
+    describe: "log what is found, with any SUBSYSTEM",
+    parse: filled("the name of the subsystem"),
+    repeatable: true,
+    group: "Finding the cause of trouble",
+  },
+  debugFile: {
+    flags: "-o, --debug-file FILE",
+    describe: "log there; :stderr and :stdout are the streams",
+    parse: filled("the name of the file"),
+    default: ":stderr",
+    group: "Finding the cause of trouble",
+  },
+  version: { flags: "-v, --version", describe: "print the version", group: "General" },
+} satisfies OptionRows;
+
+const ignored = "Taken from scripts, without effect here";
+
+function ignoredSwitch(flags: string, describe: string) {
+  return { flags, describe, group: ignored };
+}
+
+function ignoredValue(flags: string, describe: string) {
+  return { flags, describe, parse: (text: string) => text, group: ignored };
+}
+
+const ignoredOptions = {
+  accurateShort: ignoredSwitch(
+    "    --accurate-short-processes",
+    "short processes are always measured, by what the kernel tells at their end",
+  ),
+  foreground: ignoredSwitch(
+    "-f, --child-in-foreground",
+    "the command always has the terminal",
+  ),
+  followChdir: ignoredSwitch("    --follow-chdir", "name the folders with --measure-dir"),
+  inotify: ignoredSwitch("    --with-inotify", "files that are opened are not listed"),
+  snapshotEvents: ignoredValue("    --snapshot-events FILE", "there are no snapshots"),
+  catalogTask: ignoredValue("    --catalog-task-name NAME", "catalogs hear of managers only"),
+  catalogProject: ignoredValue("    --catalog-project NAME", "catalogs hear of managers only"),
+  catalog: ignoredValue("    --catalog HOSTS", "catalogs hear of managers only"),
+  catalogInterval: ignoredValue("    --catalog-interval N", "catalogs hear of managers only"),
+} satisfies OptionRows;
+
+export const monitorOptions = {
+  ...what,
+  ...limits,
+  ...output,
+  ...disk,
+  ...debugging,
+  ...ignoredOptions,
+} as const satisfies OptionRows;
+
+/** A line for each option given that does nothing here. */
+export function ignoredNotes(options: Readonly<Record<string, unknown>>): string[] {
+  return Object.entries(ignoredOptions).flatMap(([key, row]) => {
+    if (options[key] === undefined || options[key] === false) return [];
+    const name = /--[a-z-]+/.exec(row.flags)?.[0];
+    return [`${name} has no effect here: ${row.describe}`];
+  });
+}
+
+/**
+ * Cuts a command line into our options and the words of the command, which begin after `--` or
+ * at the first word that is neither an option nor the value of one.
+ */
+export function splitCommand(
+  argv: readonly string[],
+  rows: OptionRows,
+): { readonly own: readonly string[]; readonly words: readonly string[] } {
+  const takesValue = new Map<string, boolean>();
+  for (const row of Object.values(rows)) {
+    for (const [flag] of row.flags.matchAll(/(?<=^|[\s,])--?[a-zA-Z][\w-]*/g)) {
+      takesValue.set(flag, hasValue(row));
+    }
+  }
+  let i = 0;
+  for (; i < argv.length; i++) {
+    const word = argv[i]!;
+    if (word === "--") return { own: argv.slice(0, i), words: argv.slice(i + 1) };
+    if (!word.startsWith("-") || word === "-") break;
+    // `-i5` and `--interval=5` bring their value along.
+    if (takesValue.get(word)) i++;
+  }
+  return { own: argv.slice(0, i), words: argv.slice(i) };
+}
+
+function hasValue(row: OptionRow): boolean {
+  return row.parse !== undefined;
+}
+
+function parseInterval(text: string): number {
+  const ms = parseTimeMs(text);
+  if (ms >= intervalMsMin) return ms;
+  throw new UsageError(`"${text}" is too short: it must be ${intervalMsMin}ms or more`);
+}
+
+function parseField(text: string): readonly [string, string] {
+  const [, name, value] = /^\s*([^:]+?)\s*:\s*(.*?)\s*$/s.exec(text) ?? [];
+  if (name !== undefined && value !== undefined) return [name, value];
+  throw new UsageError(`"${text}" is not a field: write "name: value"`);
+}
+
+function filled(what: string): (text: string) => string {
+  return (text) => {
+    if (text.trim() === "") throw new UsageError(`${what} is empty`);
+    return text;
+  };
+}

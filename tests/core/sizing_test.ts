@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { analysisAllocations, sizingOf } from "../../core/allocation/sizing.ts";
+import { monitorModeIn, monitorVariable } from "../../core/monitor/mode.ts";
+
+const chance = () => 0;
+
+Deno.test("modes that learn hold tasks to what they were given, unless something else is said", () => {
+  assert.deepEqual(sizingOf(), { mode: "adaptive", monitor: "watchdog" });
+  assert.deepEqual(sizingOf("fixed"), { mode: "fixed", monitor: "measure" });
+  assert.deepEqual(sizingOf("max-seen", "off"), { mode: "max-seen", monitor: "off" });
+});
+
+Deno.test("what an analysis declares is the ceiling of its categories; fixed, it is given", () => {
+  const of = (mode: Parameters<typeof sizingOf>[0], declared = {}) =>
+    [...analysisAllocations(declared, sizingOf(mode), chance)].map(([name, { mode, max }]) => [
+      name,
+      mode,
+      max,
+    ]);
+  assert.deepEqual(of("adaptive", { memoryMb: 400 }), [
+    ["default", "adaptive", { memoryMb: 400 }],
+    ["processing", "adaptive", { memoryMb: 400 }],
+  ]);
+  assert.deepEqual(of("fixed"), [
+    ["default", "fixed", { cores: 1 }],
+    ["processing", "fixed", { cores: 1 }],
+  ]);
+  assert.deepEqual(of("max-throughput"), [
+    ["default", "max-seen", {}],
+    ["processing", "max-throughput", {}],
+  ], "only processing has so many tasks alike that the search pays");
+});
+
+Deno.test("a worker is told the mode by a variable; what it does not know is off", () => {
+  assert.equal(monitorModeIn([monitorVariable("off"), monitorVariable("measure")]), "measure");
+  assert.equal(monitorModeIn(["A=watchdog", "WQX_MONITOR=all"]), "off");
+  assert.equal(monitorModeIn([]), "off");
+});
