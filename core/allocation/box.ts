@@ -22,12 +22,16 @@ export function boxFor({ request, floor, exact }: Wish, worker: Resources): Reso
   return fits(raised, worker) ? raised : null;
 }
 
-/** Only what is asked for, if all is; else a share of the worker. */
+/** What is asked for, and a share of the worker of the rest. */
 function exactBoxOf(request: Amounts, worker: Resources): Resources | null {
-  const { cores = 0, memoryMb = 0, diskMb = 0, gpus = 0 } = request;
-  if (cores === 0 || memoryMb === 0 || diskMb === 0) return boxOf(request, worker);
-  const box = { cores, memoryMb, diskMb, gpus };
-  return fits(box, worker) ? box : null;
+  const { cores = 0, memoryMb = 0, diskMb = 0 } = request;
+  const box = boxOf(request, worker);
+  return box === null ? null : {
+    cores: cores > 0 ? cores : box.cores,
+    memoryMb: memoryMb > 0 ? memoryMb : box.memoryMb,
+    diskMb: diskMb > 0 ? diskMb : box.diskMb,
+    gpus: box.gpus,
+  };
 }
 
 /** The largest of each resource on any of these workers; no single one may have them all. */

@@ -51,8 +51,8 @@ export interface Wish {
   readonly request: Amounts;
   readonly floor: Amounts;
   /**
-   * Where cores, memory and disk are all asked for, they are given as they are. Else, as in Work
-   * Queue, they are raised to a share of the worker, 1/2, 1/3 …, of which the rest may lie idle.
+   * What is asked for is given as it is. Else, as in Work Queue, it is raised to a share of the
+   * worker, 1/2, 1/3 …, of which the rest may lie idle.
    */
   readonly exact?: boolean;
 }

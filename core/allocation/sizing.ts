@@ -19,6 +19,9 @@ export function sizingOf(mode: Mode = "adaptive", monitor?: MonitorMode): Sizing
   return { mode, monitor: monitor ?? (mode === "fixed" ? "measure" : "watchdog") };
 }
 
+/** Tasks of an analysis are much alike; coffea's number for Work Queue's `category-steady-n-tasks`. */
+const steadyCount = 3;
+
 /**
  * Of an analysis: what is declared is the ceiling of all categories. Work Queue's search for
  * throughput pays only where there are many tasks alike, which is processing, as coffea has it.
@@ -31,7 +34,7 @@ export function analysisAllocations(
   const max = mode === "fixed" ? requestOf(declared) : declared;
   const others = mode === "max-throughput" ? "max-seen" : mode;
   return new Map([
-    ["default", { mode: others, max, chance }],
-    ["processing", { mode, max, chance }],
+    ["default", { mode: others, max, chance, steadyCount }],
+    ["processing", { mode, max, chance, steadyCount }],
   ]);
 }

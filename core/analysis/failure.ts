@@ -36,9 +36,10 @@ export function outgrown(end: TaskEnd): Outgrown | null {
 export function describeLimit({ resource, limit, measured }: Outgrown): string {
   if (resource === null) return "its resources";
   const unit = unitOf[resource] ?? "";
+  const shown = (amount: number) => `${unit === " MB" ? Math.ceil(amount) : amount}${unit}`;
   const known = [
-    `limit ${limit}${unit}`,
-    measured === null ? null : `measured ${measured}${unit}`,
+    `limit ${shown(limit)}`,
+    measured === null ? null : `measured ${shown(measured)}`,
   ].filter((part) => part !== null);
   return `${resource} (${known.join(", ")})`;
 }
