@@ -53,6 +53,14 @@ export function emptyDirectoryInput(options: InputOptions): TaskInput {
   return inputOf({ kind: "empty directory" }, cacheName, options);
 }
 
+/** Of wqx itself, for all tasks on a worker. */
+export const wqxCacheName = "wqx";
+
+/** wqx itself, for workers that are not of wqx. */
+export function wqxInput(source: TaskInput["source"], sandboxName = "wqx"): TaskInput {
+  return { source, cacheName: wqxCacheName, sandboxName, cache: true, onlyForeign: true };
+}
+
 function inputOf(
   source: TaskInput["source"],
   cacheName: string,

@@ -5,7 +5,6 @@
 import { analysisAllocations } from "../core/allocation/sizing.ts";
 import { type Accumulator, decode } from "../core/accumulator.ts";
 import {
-  categoryOf,
   describeItem,
   type Item,
   itemId,
@@ -23,13 +22,12 @@ import type { AnalysisSpec } from "../core/analysis/spec.ts";
 import { Timeline } from "../core/analysis/timeline.ts";
 import type { TaskId } from "../core/ids.ts";
 import { requestOf } from "../core/resources.ts";
-import type { Attempt, Source, Task, TaskEnd } from "../core/scheduler/tasks.ts";
-import { startScript } from "../core/shell_words.ts";
+import type { Attempt, Task, TaskEnd } from "../core/scheduler/tasks.ts";
 import { removeIfThere } from "../io/files.ts";
-import { selfExecutable } from "../io/self.ts";
 import { bundleProcessor } from "./bundle.ts";
 import { Crew, type RunOptions } from "./crew.ts";
 import { writeOutputs } from "./outputs.ts";
+import { wqxAsInput } from "./own_program.ts";
 import { RunFolder } from "./run_folder.ts";
 import type { Manager } from "./server.ts";
 
@@ -94,10 +92,10 @@ export class Analysis {
   }
 
   async #drive(): Promise<AnalysisEnd> {
-    const { name, port, workers, resources, sizing } = this.spec;
+    const { name, port, workers, sizing } = this.spec;
     const sized = {
       monitor: sizing.monitor,
-      allocations: analysisAllocations(resources, sizing, Math.random),
+      allocations: analysisAllocations(this.spec, Math.random),
     };
     await using crew: Crew<Progress> = Crew.start({ name, port, workers, ...sized }, this.options, {
       attemptEnded: (id, attempt, again) => this.#attemptEnded(id, attempt, again),
@@ -105,10 +103,14 @@ export class Analysis {
       stop: () => this.#stop(crew, { kind: "interrupted" }),
       abort: () => this.#finished.reject(this.options.abort.reason),
       workerJoined: () => this.#submitMore(crew),
-      progress: () => this.#observe(crew.manager),
+      progress: () => {
+        this.#count(crew.manager);
+        return this.#progress(crew.manager);
+      },
       over: () => this.#run.end !== null,
     });
     this.#submitMore(crew);
+    this.#count(crew.manager);
     await crew.until(this.#finished.promise);
     const end = await this.#conclude(crew);
     this.options.view.finish(this.#progress(crew.manager));
@@ -125,7 +127,6 @@ export class Analysis {
       const id = itemId(item, this.#serial++);
       const taskId = manager.submit(taskOf(item, id, this.context));
       this.#items.set(taskId, { id, item });
-      if (item.kind === "process") this.#timeline.chunk(item, performance.now());
     }
     if (this.#run.end !== null) this.#finished.resolve();
   }
@@ -144,7 +145,7 @@ export class Analysis {
 
   #attemptEnded(taskId: TaskId, attempt: Attempt, again: boolean): void {
     const entry = this.#items.get(taskId);
-    if (entry !== undefined) this.#timeline.attempt(categoryOf[entry.item.kind], attempt);
+    if (entry !== undefined) this.#timeline.attempt(entry.item, attempt);
     if (entry === undefined || !again || attempt.ending.kind !== "failure") return;
     const { why } = attempt.ending;
     void this.#outcomeOf(entry.id).then((outcome) => {
@@ -197,6 +198,7 @@ export class Analysis {
   async #conclude({ manager, workersSeen }: Crew<Progress>): Promise<AnalysisEnd> {
     const { result, stopped } = this.#run.end!;
     const { leftOut } = this.#run;
+    this.#count(manager);
     const events = { processed: result?.events ?? 0, total: this.#run.counts.eventsTotal };
     const partial = stopped !== null || leftOut.length > 0;
     const categories = this.#report.summary();
@@ -214,6 +216,7 @@ export class Analysis {
       categories,
       chunks: this.#run.counts.chunks,
       tasks: this.#report.tasks,
+      course: this.#timeline.course,
       allocations: manager.allocations,
       workers: workersSeen,
     });
@@ -224,10 +227,9 @@ export class Analysis {
     return decode(await Deno.readFile(part.path));
   }
 
-  /** What is to be shown now; the pictures of the run are told of it too. */
-  #observe(manager: Manager): Progress {
+  /** For the pictures of the run. */
+  #count(manager: Manager): void {
     this.#timeline.counts(manager.counts, performance.now());
-    return this.#progress(manager);
   }
 
   #progress(manager: Manager): Progress {
@@ -279,15 +281,4 @@ function freeSlots({ workers }: Manager, { resources }: AnalysisSpec): number {
     slots += Math.max(0, Math.floor((total.cores - promised.cores) / cores));
   }
   return slots;
-}
-
-/**
- * The single file, if this wqx is one; from its source a script that starts it, which other
- * machines can only run if they see the same folders.
- */
-function wqxAsInput(command: readonly string[]): Source {
-  const path = selfExecutable();
-  if (path !== null) return { kind: "file", path };
-  const bytes = new TextEncoder().encode(startScript(command));
-  return { kind: "buffer", bytes, mode: 0o755 };
 }

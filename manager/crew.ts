@@ -5,6 +5,7 @@ import type { Attempt, Task, TaskEnd } from "../core/scheduler/tasks.ts";
 import type { WorkerState } from "../core/scheduler/workers.ts";
 import type { Serving } from "./serving.ts";
 import { LocalWorkers } from "./local_workers.ts";
+import { monitorProgram } from "./own_program.ts";
 import { Manager, type ManagerOptions } from "./server.ts";
 
 /** How often the view is told of the state. */
@@ -50,7 +51,9 @@ export interface WorkerSeen {
   readonly host: string;
 }
 
-export interface CrewOptions extends Omit<ManagerOptions, "hostname" | "version" | "serving"> {
+type FromRun = "hostname" | "version" | "serving" | "foreignMonitor";
+
+export interface CrewOptions extends Omit<ManagerOptions, FromRun> {
   /** `null`: wait for workers from elsewhere. */
   readonly workers: Wanted | null;
 }
@@ -66,7 +69,12 @@ export class Crew<P> implements AsyncDisposable {
     private readonly hooks: RunHooks<P>,
   ) {
     const { view, hostname, version, serving } = run;
-    const own = { version, serving, ...(hostname !== undefined && { hostname }) };
+    const own = {
+      version,
+      serving,
+      foreignMonitor: monitorProgram(run.wqx),
+      ...(hostname !== undefined && { hostname }),
+    };
     this.manager = Manager.listen({ ...options, ...own }, {
       attemptEnded: (id, attempt, again) => hooks.attemptEnded(id, attempt, again),
       returned: (task, end) => hooks.returned(task, end),

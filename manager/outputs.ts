@@ -5,9 +5,11 @@ import type { CategorySummary, ChunkCounts } from "../core/analysis/progress.ts"
 import type { ReportedTask } from "../core/analysis/report.ts";
 import type { AnalysisRun, LeftOut, Stopped } from "../core/analysis/run.ts";
 import type { AnalysisSpec } from "../core/analysis/spec.ts";
+import type { Course } from "../core/analysis/timeline.ts";
 import { type Hist, isHist } from "../core/histogram/hist.ts";
-import { renderSvg } from "../io/svg.ts";
-import { reportName, resultName, type RunFolder } from "./run_folder.ts";
+import { coursePictures } from "../core/plot/course.ts";
+import { renderSpec, renderSvg } from "../io/svg.ts";
+import { courseName, reportName, resultName, type RunFolder } from "./run_folder.ts";
 
 export interface RunOutputs {
   readonly spec: AnalysisSpec;
@@ -24,10 +26,14 @@ export interface RunOutputs {
   readonly allocations: readonly AllocationSummary[];
   readonly chunks: ChunkCounts;
   readonly tasks: readonly ReportedTask[];
+  readonly course: Course;
   readonly workers: readonly { readonly id: string; readonly host: string }[];
 }
 
-/** Writes result, pictures and report; returns their paths, the result first. */
+/**
+ * Writes result, pictures and report; returns their paths, the result first. Pictures of the run
+ * itself lie in a folder of their own and are not among them.
+ */
 export async function writeOutputs(folder: RunFolder, run: RunOutputs): Promise<string[]> {
   const names: string[] = [];
   const write = async (name: string, text: string) => {
@@ -39,6 +45,9 @@ export async function writeOutputs(folder: RunFolder, run: RunOutputs): Promise<
     for (const [name, hist] of histsIn(run.result)) {
       await write(`${name}.svg`, await renderSvg(hist, { partial: run.partial, key: name }));
     }
+  }
+  for (const { name, spec } of coursePictures(run.course, run.spec.name)) {
+    await folder.write(`${courseName}/${name}.svg`, await renderSpec(spec));
   }
   await write(reportName, JSON.stringify(reportJson(run, names), null, 1) + "\n");
   return names.map((name) => `${folder.path}/${name}`);
@@ -65,6 +74,7 @@ function reportJson(run: RunOutputs, outputs: readonly string[]): unknown {
     seconds: run.elapsedMs / 1000,
     events: run.events,
     outputs,
+    runPictures: courseName,
     leftOut: run.leftOut,
     categories: run.categories,
     allocations: run.allocations,

@@ -5,8 +5,10 @@
  *   NAME.svg        of an analysis: a picture per histogram
  *   results.jsonl   of a task list: a line per task
  *   report.json     what ran where, what failed, what is left out
+ *   run/            of an analysis: pictures of how the run went
  *   .parts/         partial results while the run lasts; holds the pid of its manager
  */
+import { dirname } from "node:path";
 import { kill } from "node:process";
 import { messageOf, UsageError } from "../core/errors.ts";
 import { removeIfThere } from "../io/files.ts";
@@ -14,6 +16,7 @@ import { removeIfThere } from "../io/files.ts";
 export const resultName = "result.json";
 export const resultsName = "results.jsonl";
 export const reportName = "report.json";
+export const courseName = "run";
 const partsName = ".parts";
 const pidName = "manager.pid";
 
@@ -42,9 +45,10 @@ export class RunFolder implements AsyncDisposable {
     return `${this.path}/${partsName}`;
   }
 
-  /** Whole or not at all. */
+  /** Whole or not at all; a name may lead into a folder. */
   async write(name: string, text: string): Promise<void> {
     const path = `${this.path}/${name}`;
+    await Deno.mkdir(dirname(path), { recursive: true });
     await Deno.writeTextFile(`${path}.partial`, text);
     await Deno.rename(`${path}.partial`, path);
   }
@@ -54,8 +58,7 @@ export class RunFolder implements AsyncDisposable {
   }
 
   async #takeOver(): Promise<void> {
-    const names: string[] = [];
-    for await (const entry of Deno.readDir(this.path)) names.push(entry.name);
+    const names = await this.#names();
     if (names.length === 0) return;
     const ours = names.filter((name) =>
       [resultName, resultsName, reportName, partsName].includes(name) || name.endsWith(".svg") ||
@@ -75,7 +78,21 @@ export class RunFolder implements AsyncDisposable {
           "choose another folder with --output",
       );
     }
-    for (const name of ours) await removeIfThere(`${this.path}/${name}`);
+    for (const name of [...ours, courseName]) await removeIfThere(`${this.path}/${name}`);
+  }
+
+  /** What is in the folder; for the folder of pictures, what is in that. */
+  async #names(): Promise<string[]> {
+    const names: string[] = [];
+    for await (const { name, isDirectory } of Deno.readDir(this.path)) {
+      if (name !== courseName || !isDirectory) names.push(name);
+      else {
+        for await (const inner of Deno.readDir(`${this.path}/${name}`)) {
+          names.push(`${name}/${inner.name}`);
+        }
+      }
+    }
+    return names;
   }
 }
 

@@ -13,11 +13,13 @@ import { ToManagerGrammar } from "../core/protocol/to_manager.ts";
 import { blockPieces, textToWorker } from "../core/protocol/to_worker.ts";
 import { defaultLimits, type Limits } from "../core/scheduler/limits.ts";
 import type { ManagerAction, ManagerEvent, Place, Stored } from "../core/scheduler/actions.ts";
+import type { MonitorProgram } from "../core/scheduler/foreign_monitor.ts";
 import { Scheduler } from "../core/scheduler/machine.ts";
 import type { Attempt, Task, TaskEnd, TaskSpec } from "../core/scheduler/tasks.ts";
 import type { WorkerState } from "../core/scheduler/workers.ts";
 import { FileSink, nowhere, type Sink, TailSink, UpdateSink } from "../io/files.ts";
 import { delay, within } from "../io/clock.ts";
+import { FileHashes } from "../io/hash.ts";
 import { authenticate, managerPatienceMs } from "../io/handshake.ts";
 import { Link } from "../io/link.ts";
 import { Outbox, type Write } from "../io/outbox.ts";
@@ -65,8 +67,10 @@ export interface ManagerOptions {
   readonly stragglerFactors?: ReadonlyMap<string, number>;
   /** By category; absent: tasks are given what they declare. */
   readonly allocations?: ReadonlyMap<string, CategorySettings>;
-  /** Asked of workers of wqx. */
+  /** Absent: tasks are not monitored. */
   readonly monitor?: MonitorMode;
+  /** Absent: tasks are monitored on workers of wqx only. */
+  readonly foreignMonitor?: MonitorProgram;
 }
 
 type Dispatch = Extract<ManagerAction, { type: "dispatch" }>;
@@ -90,6 +94,7 @@ export class Manager implements AsyncDisposable {
   readonly #ticking: ReturnType<typeof setInterval>;
   readonly #accepting: Promise<void>;
   readonly #statistics = new Statistics();
+  readonly #hashes = new FileHashes();
   readonly #startedEpochMs = Date.now();
   #actions: ManagerAction[] = [];
   #performing = false;
@@ -114,6 +119,7 @@ export class Manager implements AsyncDisposable {
       ]),
       allocations: options.allocations ?? new Map(),
       monitor: options.monitor ?? "off",
+      foreignMonitor: options.foreignMonitor ?? null,
     });
     this.#accepting = this.#accept();
     this.#ticking = setInterval(() => this.#deliver({ type: "tick" }), tickMs);
@@ -262,12 +268,15 @@ export class Manager implements AsyncDisposable {
 
   async #dispatch(action: Dispatch, write: Write): Promise<void> {
     const { worker, id, inputs } = action;
-    const dialect = this.#scheduler.workers.get(worker)?.dialect;
-    if (dialect === undefined) return; // dropped meanwhile
+    const state = this.#scheduler.workers.get(worker);
+    if (state === undefined) return; // dropped meanwhile
+    const { dialect, holds } = state;
+    const taken = (cacheName: string, sha256: string) =>
+      this.#deliver({ type: "taken", worker, cacheName, sha256 });
     for (const [i, input] of inputs.entries()) {
       try {
         const begin = (bytes: number) => this.#deliver({ type: "sending", worker, bytes });
-        await sendInput(input, dialect, write, begin);
+        await sendInput(input, { dialect, holds, taken }, this.#hashes, write, begin);
       } catch (error) {
         if (!(error instanceof Unreadable)) throw error;
         const unsent = inputs.slice(i).map((rest) => rest.cacheName);

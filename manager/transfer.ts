@@ -4,10 +4,20 @@ import type { CachePlace, Dialect, Order } from "../core/protocol/messages.ts";
 import { textToWorker } from "../core/protocol/to_worker.ts";
 import type { TaskInput } from "../core/scheduler/tasks.ts";
 import { copyOut } from "../io/files.ts";
+import type { FileHashes } from "../io/hash.ts";
 import type { Write } from "../io/outbox.ts";
 
 /** An input that cannot be read; nothing was promised to the worker that was not kept. */
 export class Unreadable extends Error {}
+
+/** Who is sent something, and what it has already. */
+export interface Recipient {
+  readonly dialect: Dialect;
+  /** Size in bytes of files that it may be told to take, by SHA-256. */
+  readonly holds: ReadonlyMap<string, number>;
+  /** Told that it is asked to take one of them. */
+  readonly taken: (cacheName: string, sha256: string) => void;
+}
 
 /** For the execute bit: a fetched file may be a program. */
 const fetchedMode = 0o755;
@@ -17,11 +27,13 @@ const fetchedMode = 0o755;
  * be read, anything else if it broke off after the promise.
  */
 export async function sendInput(
-  { source, cacheName }: TaskInput,
-  dialect: Dialect,
+  { source, cacheName, cache }: TaskInput,
+  to: Recipient,
+  hashes: FileHashes,
   write: Write,
   begin: (bytes: number) => void,
 ): Promise<void> {
+  const { dialect } = to;
   const say: Say = async (message) => {
     await write(textToWorker(message, dialect));
     if (message.type === "put") begin(message.length);
@@ -35,6 +47,7 @@ export async function sendInput(
       return;
     }
     case "file":
+      if (cache && await letTake(source.path, cacheName, to, hashes, say)) return;
       return await sendFile(source.path, place, say, write);
     case "directory":
       return await sendTree(source.path, cacheName, say, write);
@@ -53,12 +66,36 @@ export async function sendInput(
 
 type Say = (message: Order) => Promise<void>;
 
+/**
+ * Whether the worker has a file of this content, which it then was told to take. Only what has the
+ * size of something that it has is hashed.
+ */
+async function letTake(
+  path: string,
+  cacheName: string,
+  { holds, taken }: Recipient,
+  hashes: FileHashes,
+  say: Say,
+): Promise<boolean> {
+  if (holds.size === 0) return false;
+  const info = await readable(path, () => Deno.stat(path));
+  if (!info.isFile || ![...holds.values()].includes(info.size)) return false;
+  const sha256 = await readable(path, () => hashes.of(path, info));
+  if (!holds.has(sha256)) return false;
+  taken(cacheName, sha256);
+  await say({ type: "fetch", from: "kept", source: sha256, cacheName, mode: modeOf(info) });
+  return true;
+}
+
+function modeOf(info: Deno.FileInfo): number {
+  return (info.mode ?? 0o644) & 0o777;
+}
+
 async function sendFile(path: string, place: CachePlace, say: Say, write: Write): Promise<void> {
   using file = await readable(path, () => Deno.open(path));
   const info = await readable(path, () => file.stat());
   if (!info.isFile) throw new Unreadable(`cannot send its input ${path}: it is not a file`);
-  const mode = (info.mode ?? 0o644) & 0o777;
-  await say({ type: "put", ...place, length: info.size, mode });
+  await say({ type: "put", ...place, length: info.size, mode: modeOf(info) });
   await copyOut(file, info.size, write);
 }
 

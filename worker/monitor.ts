@@ -12,6 +12,7 @@ import {
   youngWaitMsMax,
 } from "../core/monitor/cadence.ts";
 import { brokenLimits, type Limits, type Verdict } from "../core/monitor/limits.ts";
+import type { MonitorMode } from "../core/monitor/mode.ts";
 import type { ProcessReading } from "../core/monitor/proc_text.ts";
 import type { Usage } from "../core/monitor/resources.ts";
 import type { MeasuredBy, Summary } from "../core/monitor/summary.ts";
@@ -21,9 +22,6 @@ import { FolderSize } from "../io/folder_size.ts";
 import { offerToOomKiller, readProcess, readPssKb } from "../io/proc_usage.ts";
 import { readStat } from "../io/procfs.ts";
 import { Census, type Member, memberOf } from "./monitor_census.ts";
-
-/** `watchdog` measures and enforces; `measure` only measures; `off` does neither. */
-export type MonitorMode = "watchdog" | "measure" | "off";
 
 export interface TaskWatch {
   readonly mode: MonitorMode;

@@ -62,8 +62,10 @@ const leftoversMsMax = 5_000;
 export async function runMonitored(command: MonitoredCommand): Promise<MonitoredEnd> {
   using libc = openLibc();
   libc.setSubreaper(true);
+  using signals = new Signals();
   const startedMs = performance.now();
   const pid = await launch(libc, command);
+  signals.passTo(pid);
   using monitor = new Monitor();
   const running = new Running(libc, pid);
   const task = monitor.watch({
@@ -77,7 +79,6 @@ export async function runMonitored(command: MonitoredCommand): Promise<Monitored
     },
   });
   using _ticking = every(command.everyMs, () => command.onTick?.(task.summary));
-  using _signals = passSignals(pid);
   await running.ended;
   task.lookAtEnded();
   const reaped = running.reapMain();
@@ -234,20 +235,33 @@ function plus(a: FinalUsage, b: FinalUsage): FinalUsage {
   return total;
 }
 
-function passSignals(pid: number): Disposable {
-  const inTerminal = Deno.stdin.isTerminal();
-  const listeners = passedOn.map((name) => {
-    const pass = () => {
-      if (!(inTerminal && ofTerminal.has(name))) killQuietly(pid, name);
-    };
-    Deno.addSignalListener(name, pass);
-    return () => Deno.removeSignalListener(name, pass);
-  });
-  return {
-    [Symbol.dispose]() {
-      for (const remove of listeners) remove();
-    },
-  };
+/** Passes signals on; those that come while the command starts wait for it. */
+class Signals implements Disposable {
+  #pid: number | null = null;
+  readonly #waiting: NumberedSignal[] = [];
+  readonly #remove: readonly (() => void)[];
+
+  constructor() {
+    const inTerminal = Deno.stdin.isTerminal();
+    this.#remove = passedOn.map((name) => {
+      const pass = () => {
+        if (inTerminal && ofTerminal.has(name)) return;
+        if (this.#pid === null) this.#waiting.push(name);
+        else killQuietly(this.#pid, name);
+      };
+      Deno.addSignalListener(name, pass);
+      return () => Deno.removeSignalListener(name, pass);
+    });
+  }
+
+  passTo(pid: number): void {
+    this.#pid = pid;
+    for (const name of this.#waiting) killQuietly(pid, name);
+  }
+
+  [Symbol.dispose](): void {
+    for (const remove of this.#remove) remove();
+  }
 }
 
 function killQuietly(pid: number, name: NumberedSignal): void {

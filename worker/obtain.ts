@@ -67,6 +67,7 @@ export class Obtainer {
     const path = this.workspace.cachePath(cacheName);
     try {
       if (source.from === "url") await this.#fetch(source, path);
+      else if (source.from === "kept") await this.#take(source);
       else await this.#run(commandFor(source, path));
       const info = await Deno.stat(path).catch(() => {
         throw new Error("it ended well, but made nothing");
@@ -80,6 +81,17 @@ export class Obtainer {
       const why = `cannot get ${source.source}: ${messageOf(error)}`;
       if (!this.#stop.signal.aborted) this.done({ ok: false, cacheName, why });
       return why;
+    }
+  }
+
+  async #take({ source, cacheName }: FetchMessage): Promise<void> {
+    try {
+      await this.workspace.takeKept(source, cacheName, this.#stop.signal);
+    } catch (error) {
+      // Told once: by the time of a second complaint the manager may have sent the file itself.
+      this.#sources.delete(cacheName);
+      this.workspace.noteLacking(cacheName, messageOf(error));
+      throw error;
     }
   }
 

@@ -34,7 +34,8 @@ export function withMark(
 function markIn(environment: readonly string[] | null, owner: string): string | null {
   const value = environment?.find((entry) => entry.startsWith(`${markVariable}=`));
   const [, after] = value?.split(ownerMark(owner)) ?? [];
-  return after?.split(">")[0] ?? null;
+  // An environment that is read while a program starts may end in the middle.
+  return after?.includes(">") ? after.split(">")[0]! : null;
 }
 
 /** Whether an environment is that of this very task. */

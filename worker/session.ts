@@ -35,6 +35,9 @@ const tickMs = 1000;
 /** For the manager to take our last lines before the link is closed. */
 const farewellMs = 1000;
 
+/** Of the worker's disk, for files that are kept from one link to the next. */
+const keptShareMax = 1 / 4;
+
 export interface SessionEnd {
   readonly why: string;
   readonly then: Afterwards;
@@ -116,7 +119,9 @@ export class Session {
     };
     const ticking = setInterval(tick, tickMs);
     try {
-      this.#deliver({ type: "connected" });
+      const { kept } = this.parts.workspace;
+      kept.listener = (held) => this.#deliver({ type: "holds", held });
+      this.#deliver({ type: "connected", holds: kept.held });
       if (signal.aborted) leave();
       await this.#receive(ahead);
     } catch (error) {
@@ -126,6 +131,7 @@ export class Session {
       this.#end ??= { why: "the manager closed the connection", then: "reconnect" };
       clearInterval(ticking);
       signal.removeEventListener("abort", leave);
+      this.parts.workspace.kept.listener = null;
       this.link.close();
       await this.#cleanUp();
     }
@@ -423,6 +429,7 @@ export class Session {
     for (const taskId of [...this.#attempts.keys()]) this.#forget(taskId);
     await this.#obtainer.stop();
     await Promise.all(this.#leaving);
-    await this.parts.workspace.clear();
+    const { diskMb } = this.parts.identity.resources;
+    await this.parts.workspace.clear(diskMb * 1024 ** 2 * keptShareMax);
   }
 }

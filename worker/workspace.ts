@@ -4,6 +4,7 @@
  *   <workdir>/worker-<uid>-<pid>/   workspace, mode 0700, gone when the worker ends
  *     bin/wqx                       starts this same wqx, for tasks that are wqx themselves
  *     cache/                        objects by cached name
+ *     kept/                         files of earlier links by SHA-256, see kept.ts
  *     tmp/                          $WORKER_TMPDIR, for programs of the user
  *     t.<n>/                        sandbox of an attempt, then of another
  *     out.<n>                       what its command printed
@@ -14,6 +15,7 @@ import type { CachePlace, TaskBlock } from "../core/protocol/messages.ts";
 import { startScript } from "../core/shell_words.ts";
 import { FileSink, nowhere, removeIfThere, type Sink } from "../io/files.ts";
 import { groupsFile } from "./guard.ts";
+import { Kept } from "./kept.ts";
 import { type Sandbox, Sandboxes } from "./sandboxes.ts";
 
 export interface WorkspaceOptions {
@@ -28,10 +30,14 @@ export interface WorkspaceOptions {
 export class Workspace implements AsyncDisposable {
   /** Why an object that was to be cached is not there, by cached name. */
   readonly #notStored = new Map<string, string>();
+  /** Cached names of files whose bytes came from a manager. */
+  readonly #sent = new Set<string>();
 
+  readonly kept: Kept;
   readonly sandboxes: Sandboxes;
 
   private constructor(readonly path: string, private readonly symlinks: boolean) {
+    this.kept = new Kept(`${path}/kept`);
     this.sandboxes = new Sandboxes(path);
   }
 
@@ -71,7 +77,7 @@ export class Workspace implements AsyncDisposable {
       finish: async () => {
         const trouble = await sink.finish();
         if (trouble !== null) this.#notStored.set(place.cacheName, trouble);
-        else if (place.inside === "") this.#notStored.delete(place.cacheName);
+        else if (place.inside === "") this.#noteSent(place.cacheName);
         return trouble;
       },
     };
@@ -79,8 +85,19 @@ export class Workspace implements AsyncDisposable {
 
   /** Passes over the bytes of a `put`; it fails the tasks that need them. */
   decline(place: CachePlace, why: string): Sink {
-    this.#notStored.set(place.cacheName, why);
+    this.noteLacking(place.cacheName, why);
     return nowhere;
+  }
+
+  /** Fails the tasks that need this object, for this reason, until it is sent. */
+  noteLacking(cacheName: string, why: string): void {
+    this.#notStored.set(cacheName, why);
+  }
+
+  /** Puts a file that was kept into the cache. Throws an Error that says why it cannot. */
+  async takeKept(sha256: string, cacheName: string, signal: AbortSignal): Promise<void> {
+    await this.kept.take(sha256, this.cachePath(cacheName), signal);
+    this.#noteSent(cacheName);
   }
 
   /** Throws PeerProtocolError for a directory that is there already: it might be a link. */
@@ -105,6 +122,7 @@ export class Workspace implements AsyncDisposable {
   /** At once, so that a `put` of the same name that follows on the link is not unlinked too. */
   unlink(cacheName: string): void {
     this.#notStored.delete(cacheName);
+    this.#sent.delete(cacheName);
     try {
       Deno.removeSync(this.cachePath(cacheName), { recursive: true });
     } catch (error) {
@@ -146,23 +164,38 @@ export class Workspace implements AsyncDisposable {
     }
   }
 
-  /** Forgets everything that belongs to one manager. */
-  async clear(): Promise<void> {
+  /**
+   * Forgets everything that belongs to one manager. Of the large files that it sent, up to
+   * `keepBytesMax` are kept, together with those that are.
+   */
+  async clear(keepBytesMax: number): Promise<void> {
     this.#notStored.clear();
     this.sandboxes.forget();
+    const staying = new Set(["bin", groupsFile, "cache", "kept"]);
     for await (const { name } of Deno.readDir(this.path)) {
-      if (name !== "bin" && name !== groupsFile) await removeIfThere(`${this.path}/${name}`);
+      if (!staying.has(name)) await removeIfThere(`${this.path}/${name}`);
     }
+    // Now that the sandboxes are gone, nothing else links to what is in the cache.
+    this.kept.add([...this.#sent].map((name) => this.cachePath(name)), keepBytesMax);
+    this.#sent.clear();
+    await removeIfThere(`${this.path}/cache`);
     await this.#makeFolders();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.kept[Symbol.asyncDispose]();
     await removeIfThere(this.path);
   }
 
   async #makeFolders(): Promise<void> {
     await Deno.mkdir(`${this.path}/cache`, { recursive: true });
+    await Deno.mkdir(`${this.path}/kept`, { recursive: true });
     await Deno.mkdir(`${this.path}/tmp`, { recursive: true });
+  }
+
+  #noteSent(cacheName: string): void {
+    this.#notStored.delete(cacheName);
+    this.#sent.add(cacheName);
   }
 
   #pathOf({ cacheName, inside }: CachePlace): string {

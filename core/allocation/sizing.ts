@@ -1,5 +1,5 @@
 /** How the tasks of a run are sized: the mode of each category, and what watches the tasks. */
-import type { ResourceRequest } from "../analysis/spec.ts";
+import type { AnalysisSpec } from "../analysis/spec.ts";
 import type { Rng } from "../env.ts";
 import type { MonitorMode } from "../monitor/mode.ts";
 import { requestOf } from "../resources.ts";
@@ -25,16 +25,22 @@ const steadyCount = 3;
 /**
  * Of an analysis: what is declared is the ceiling of all categories. Work Queue's search for
  * throughput pays only where there are many tasks alike, which is processing, as coffea has it.
+ * Chunks that grow towards a memory target get that much from the start: what small ones needed
+ * says nothing of large ones.
  */
 export function analysisAllocations(
-  declared: ResourceRequest,
-  { mode }: Sizing,
+  { resources: declared, sizing: { mode }, dynamicChunkSize }: Pick<
+    AnalysisSpec,
+    "resources" | "sizing" | "dynamicChunkSize"
+  >,
   chance: Rng,
 ): ReadonlyMap<string, CategorySettings> {
+  const targetMb = dynamicChunkSize?.memoryMb ?? null;
+  const min = targetMb === null ? {} : { memoryMb: targetMb };
   const max = mode === "fixed" ? requestOf(declared) : declared;
   const others = mode === "max-throughput" ? "max-seen" : mode;
   return new Map([
     ["default", { mode: others, max, chance, steadyCount }],
-    ["processing", { mode, max, chance, steadyCount }],
+    ["processing", { mode, max, min, chance, steadyCount }],
   ]);
 }

@@ -1,5 +1,5 @@
 /** What the tasks of an analysis are for, and the task that each becomes. */
-import { baseName, bufferInput, fileInput, shared } from "../cache_names.ts";
+import { baseName, bufferInput, fileInput, shared, wqxInput } from "../cache_names.ts";
 import type { Source, TaskInput, TaskOutput, TaskSpec } from "../scheduler/tasks.ts";
 import type { Range } from "./chunks.ts";
 import {
@@ -182,10 +182,6 @@ const openName = (file: InputFile) => file.send ? `data/${baseName(file.source)}
 function jobInput(job: Job, id: string): TaskInput {
   const bytes = new TextEncoder().encode(JSON.stringify(job));
   return bufferInput(bytes, { sandboxName: jobFileName, owner: id });
-}
-
-function wqxInput(source: Source): TaskInput {
-  return { source, cacheName: "wqx", sandboxName: "wqx", cache: true, onlyForeign: true };
 }
 
 function dataInput(file: InputFile): TaskInput {

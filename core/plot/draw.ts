@@ -1,36 +1,20 @@
 /** The two kinds of pictures: steps along one axis, and a heat map over two. */
-import type { Legend, Mark, Spec } from "vega";
-import {
-  type FigureAxis,
-  type HeatFigure,
-  palette,
-  type Series,
-  type StepsFigure,
-} from "./figure.ts";
+import type { Mark, Spec } from "vega";
+import { type FigureAxis, type HeatFigure, palette, type StepsFigure } from "./figure.ts";
 import {
   contentAxes,
   contentScale,
   guideLabels,
-  labelText,
   linearLabels,
   positionAxes,
   positionScale,
+  seriesLegend,
 } from "./guides.ts";
-import {
-  clean,
-  fonts,
-  type Frame,
-  grey,
-  ink,
-  legendRow,
-  letterWidth,
-  text,
-  vegaLetterWidth,
-} from "./look.ts";
+import { fonts, type Frame, grey, ink, text } from "./look.ts";
 import { contentRange, logTicks } from "./scale.ts";
 
 /** The parts of a specification that depend on the kind of picture. */
-type Parts = Pick<Spec, "data" | "scales" | "axes" | "legends" | "marks">;
+export type Parts = Pick<Spec, "data" | "scales" | "axes" | "legends" | "marks">;
 
 /** One or several outlines with error bars, filled if it is only one. */
 export function steps(
@@ -38,7 +22,7 @@ export function steps(
   frame: Frame,
 ): Parts {
   const { x, series, log } = figure;
-  const legend = seriesLegend(series, frame);
+  const legend = seriesLegend(series.map((one) => one.name), frame);
   const range = contentRange(
     series.flatMap((one) => one.values),
     series.flatMap((one) => one.errors ?? one.values.map(() => 0)),
@@ -159,42 +143,6 @@ export function steps(
 function middle({ edges, log }: FigureAxis, bin: number): number {
   const [low, high] = [edges[bin]!, edges[bin + 1]!];
   return log ? Math.sqrt(low) * Math.sqrt(high) : (low + high) / 2;
-}
-
-/** In the top right corner of the frame, where `contentRange` keeps room for it. */
-function seriesLegend(
-  series: readonly Series[],
-  frame: Frame,
-): { legend: Legend | null; height: number } {
-  if (series.every((one) => one.name === "")) return { legend: null, height: 0 };
-  const names = series.map((one) => clean(one.name || "(empty)", 40));
-  const longest = Math.max(...names.map((name) => name.length));
-  const column = longest * vegaLetterWidth * text.label + 64;
-  // What Vega reserves for the last column and its names do not need.
-  const surplus = longest * (vegaLetterWidth - letterWidth) * text.label;
-  const room = frame.width + surplus;
-  const columns = Math.max(1, Math.min(series.length, 5, Math.floor(room / column)));
-  const rows = Math.ceil(series.length / columns);
-  return {
-    height: rows * legendRow.height + 12,
-    legend: {
-      type: "symbol",
-      aria: false,
-      stroke: "color",
-      symbolType: "stroke",
-      symbolSize: 900,
-      symbolStrokeWidth: 4,
-      orient: "none",
-      legendX: Math.max(8, room - columns * column),
-      legendY: 12,
-      direction: "horizontal",
-      columns,
-      gridAlign: "all",
-      rowPadding: legendRow.height - legendRow.filled,
-      columnPadding: 20,
-      ...labelText(`${JSON.stringify(names)}[datum.index]`),
-    },
-  };
 }
 
 /** A rectangle for each filled cell, and a colour bar. */

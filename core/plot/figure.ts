@@ -37,7 +37,8 @@ export interface Series {
   readonly errors: readonly number[] | null;
 }
 
-interface FigureText {
+/** What stands above the frame, and across it. */
+export interface FigureText {
   readonly title: string;
   /** What was summed over or left out. */
   readonly remarks: readonly string[];
@@ -45,13 +46,13 @@ interface FigureText {
   readonly counts: readonly string[];
   /** `null`: the whole data. */
   readonly partial: string | null;
-  readonly log: boolean;
 }
 
 export interface StepsFigure extends FigureText {
   readonly kind: "steps";
   readonly x: FigureAxis;
   readonly yTitle: string;
+  readonly log: boolean;
   readonly series: readonly Series[];
 }
 
@@ -60,6 +61,7 @@ export interface HeatFigure extends FigureText {
   readonly x: FigureAxis;
   readonly y: FigureAxis;
   readonly zTitle: string;
+  readonly log: boolean;
   /** Row by row: all of y for the first bin of x, and so on. */
   readonly cells: readonly number[];
 }
@@ -118,7 +120,7 @@ export function figureOf(hist: Hist, options: PlotOptions = {}): Figure {
 }
 
 /** As far as known before the contents are looked at. */
-interface Text extends Omit<FigureText, "log"> {
+interface Text extends FigureText {
   readonly log: boolean | null;
 }
 

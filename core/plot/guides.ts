@@ -1,7 +1,17 @@
 /** Scales, axes and labels of pictures, in Vega's terms. */
 import type { Axis, Legend, Scale } from "vega";
 import type { FigureAxis } from "./figure.ts";
-import { clean, type Frame, lettersMax, slant, slantedReach, text } from "./look.ts";
+import {
+  clean,
+  type Frame,
+  legendRow,
+  lettersMax,
+  letterWidth,
+  slant,
+  slantedReach,
+  text,
+  vegaLetterWidth,
+} from "./look.ts";
 import { linearFormat, logTicks, type Range } from "./scale.ts";
 
 /** Along an axis of the histogram. */
@@ -102,15 +112,22 @@ function nameAxes(
 }
 
 /** Both sides of the frame along the contents. */
-export function contentAxes(range: Range, log: boolean, title: string, frame: Frame): Axis[] {
+export function contentAxes(
+  range: Range,
+  log: boolean,
+  title: string,
+  frame: Frame,
+  look: { readonly tickCount?: number; readonly plainDecades?: number } = {},
+): Axis[] {
   const named = axisTitle("left", title, frame);
   if (!log) {
+    const { tickCount = 6 } = look;
     return [
-      ...minorTicks("left", "y", { tickCount: 30 }),
-      ...ticksBothSides("left", "y", { tickCount: 6, ...linearLabels(range), ...named }),
+      ...minorTicks("left", "y", { tickCount: 5 * tickCount }),
+      ...ticksBothSides("left", "y", { tickCount, ...linearLabels(range), ...named }),
     ];
   }
-  return logAxes("left", "y", logTicks(range), named);
+  return logAxes("left", "y", logTicks(range, look.plainDecades), named);
 }
 
 function logAxes(
@@ -123,6 +140,45 @@ function logAxes(
     ...minorTicks(side, scale, { values: minor }),
     ...ticksBothSides(side, scale, { ...guideLabels(major), ...title }),
   ];
+}
+
+/**
+ * In the top right corner of the frame, where `contentRange` keeps room for it; of the colours of
+ * the scale `color`, whose domain are the numbers of the names.
+ */
+export function seriesLegend(
+  given: readonly string[],
+  frame: Frame,
+): { legend: Legend | null; height: number } {
+  if (given.every((name) => name === "")) return { legend: null, height: 0 };
+  const names = given.map((name) => clean(name || "(empty)", 40));
+  const longest = Math.max(...names.map((name) => name.length));
+  const column = longest * vegaLetterWidth * text.label + 64;
+  // What Vega reserves for the last column and its names do not need.
+  const surplus = longest * (vegaLetterWidth - letterWidth) * text.label;
+  const room = frame.width + surplus;
+  const columns = Math.max(1, Math.min(names.length, 5, Math.floor(room / column)));
+  const rows = Math.ceil(names.length / columns);
+  return {
+    height: rows * legendRow.height + 12,
+    legend: {
+      type: "symbol",
+      aria: false,
+      stroke: "color",
+      symbolType: "stroke",
+      symbolSize: 900,
+      symbolStrokeWidth: 4,
+      orient: "none",
+      legendX: Math.max(8, room - columns * column),
+      legendY: 12,
+      direction: "horizontal",
+      columns,
+      gridAlign: "all",
+      rowPadding: legendRow.height - legendRow.filled,
+      columnPadding: 20,
+      ...labelText(`${JSON.stringify(names)}[datum.index]`),
+    },
+  };
 }
 
 /** What an axis and a legend have in common here. */

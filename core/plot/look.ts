@@ -39,6 +39,13 @@ export interface Frame {
   readonly slanted: boolean;
 }
 
+/** The usual margins, and nothing else to leave room for. */
+export function plainFrame(size: { width: number; height: number }): Frame {
+  const width = size.width - margin.left - margin.right;
+  const height = size.height - margin.top - margin.bottom;
+  return { width, height, padding: { ...margin }, slanted: false };
+}
+
 /** Leaves room for long names of categories and for the colour bar. */
 export function frameOf(figure: Figure, size: { width: number; height: number }): Frame {
   const letters = (axis: FigureAxis | null, side: "bottom" | "left") =>

@@ -4,8 +4,8 @@
  */
 import type { Mark, Spec } from "vega";
 import type { Hist } from "../histogram/hist.ts";
-import { heat, steps } from "./draw.ts";
-import { type Figure, figureOf, type PlotOptions } from "./figure.ts";
+import { heat, type Parts, steps } from "./draw.ts";
+import { figureOf, type FigureText, type PlotOptions } from "./figure.ts";
 import {
   barMargin,
   clean,
@@ -27,10 +27,24 @@ export function plotSpec(hist: Hist, options: PlotOptions = {}): Spec {
   const figure = figureOf(hist, options);
   const size = sizes[options.size ?? "16:9"];
   const frame = frameOf(figure, size);
-  const parts = figure.kind === "heat" ? heat(figure, frame) : steps(figure, frame);
+  const isHeat = figure.kind === "heat";
+  const parts = isHeat ? heat(figure, frame) : steps(figure, frame);
+  return pictureSpec(figure, frame, {
+    ...parts,
+    marks: [...(parts.marks ?? []), frameMark(frame)],
+  }, isHeat);
+}
+
+/** Headings, letters and colours that all pictures share, around what is in the frame. */
+export function pictureSpec(
+  heading: FigureText,
+  frame: Frame,
+  parts: Parts,
+  isHeat = false,
+): Spec {
   return {
     $schema: "https://vega.github.io/schema/vega/v6.json",
-    description: clean(figure.title),
+    description: clean(heading.title),
     width: frame.width,
     height: frame.height,
     padding: frame.padding,
@@ -53,11 +67,11 @@ export function plotSpec(hist: Hist, options: PlotOptions = {}): Spec {
       legend: { labelFont: font, labelFontSize: text.label, labelColor: ink, labelLimit: 0 },
     },
     ...parts,
-    marks: [...(parts.marks ?? []), frameMark(frame), ...headings(figure, frame)],
+    marks: [...(parts.marks ?? []), ...headings(heading, frame, isHeat)],
   };
 }
 
-function frameMark({ width, height }: Frame): Mark {
+export function frameMark({ width, height }: Pick<Frame, "width" | "height">): Mark {
   return {
     type: "rect",
     encode: {
@@ -74,9 +88,8 @@ function frameMark({ width, height }: Frame): Mark {
 }
 
 /** Title and remarks above the frame; across it, if the result is partial, a word to say so. */
-function headings(figure: Figure, frame: Frame): Mark[] {
+function headings(figure: FigureText, frame: Frame, heat: boolean): Mark[] {
   const { width, height } = frame;
-  const heat = figure.kind === "heat";
   const end = width + (heat ? barMargin - margin.right : 0);
   const atEnd = (x: number) => ({ x: { value: x }, align: { value: "right" } });
   const first = { y: { value: -48 } };

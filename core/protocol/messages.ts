@@ -6,7 +6,8 @@
  *   10  coprocesses
  *   11  `puturl`, `putcmd`, `cache-update`, `cache-invalid`; a failed stage-in is a result
  * wqx adds nothing that a peer must understand. It says more in `info` lines, whose unknown keys
- * every peer ignores: `wqx` in the greeting, `wqx-measured` before a result.
+ * every peer ignores: `wqx` in the greeting, `wqx-measured` before a result, `wqx-holds` of files
+ * that the worker still has. Only a worker that said the last is sent `wqx-take`.
  */
 
 /** The protocol that wqx speaks when nothing else is known of the peer. */
@@ -110,10 +111,13 @@ export type Order =
   | ({ readonly type: "dir" } & CachePlace)
   | ({ readonly type: "symlink"; readonly target: string } & CachePlace)
   | ({ readonly type: "dir_end" } & CachePlace)
-  /** The worker obtains the object itself: `puturl`, `putcmd` (11); `url`, `thirdget` (8–10). */
+  /**
+   * The worker obtains the object itself: `puturl`, `putcmd` (11); `url`, `thirdget` (8–10);
+   * `wqx-take`, whose source is the SHA-256 of a file that the worker has kept.
+   */
   | {
     readonly type: "fetch";
-    readonly from: "url" | "command" | "path";
+    readonly from: "url" | "command" | "path" | "kept";
     readonly source: string;
     readonly cacheName: string;
     readonly mode: number;

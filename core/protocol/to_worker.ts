@@ -3,6 +3,7 @@ import { concat } from "../bytes.ts";
 import { PeerProtocolError, unreachable } from "../errors.ts";
 import type { Grammar, Parsed } from "./decoder.ts";
 import { Fields } from "./fields.ts";
+import { isSha256 } from "./held.ts";
 import {
   blockBytesMax,
   type CachePlace,
@@ -99,6 +100,12 @@ export class ToWorkerGrammar implements Grammar<ToWorker> {
       case "thirdget":
       case "thirdput":
         return this.#third(fields);
+      case "wqx-take": {
+        const source = fields.word(0);
+        if (!isSha256(source)) throw fields.bad("field 1 is no SHA-256 in hexadecimal");
+        const cacheName = checkCacheName(decodeName(fields.word(1)));
+        return message({ type: "fetch", from: "kept", source, cacheName, mode: fields.octal(2) });
+      }
       case "task":
         this.#block = emptyBlock(fields.integer(0));
         this.#blockBytes = 0;
@@ -333,6 +340,7 @@ export function textToWorker(m: Order, dialect: Dialect = newestDialect): string
 
 function fetchText(m: Extract<ToWorker, { type: "fetch" }>, { protocol }: Dialect): string {
   const mode = m.mode.toString(8);
+  if (m.from === "kept") return line(`wqx-take ${m.source} ${encodeName(m.cacheName)} 0${mode}`);
   if (protocol >= 11 && m.from !== "path") {
     const verb = m.from === "url" ? "puturl" : "putcmd";
     return line(`${verb} ${encodeName(m.source)} ${encodeName(m.cacheName)} 0 ${mode}`);

@@ -24,6 +24,13 @@ export type ManagerEvent =
   | { readonly type: "sending"; readonly worker: WorkerId; readonly bytes: number }
   /** It has left. */
   | { readonly type: "sent"; readonly worker: WorkerId }
+  /** In place of a body the worker was told to take the file of this hash, which it has once. */
+  | {
+    readonly type: "taken";
+    readonly worker: WorkerId;
+    readonly cacheName: string;
+    readonly sha256: string;
+  }
   /** A `dispatch` was broken off before its task block, because an input could not be read. */
   | {
     readonly type: "input_unreadable";

@@ -2,8 +2,10 @@
 import type { TaskId, WorkerId } from "../ids.ts";
 import { monitorVariable } from "../monitor/mode.ts";
 import { resultCode } from "../protocol/messages.ts";
+import type { Resources } from "../resources.ts";
 import { climb, learn } from "./allocation.ts";
 import { blockOf, inputsFor, whyUnsendable } from "./block.ts";
+import { timeLeftMs, wrap, type Wrapped } from "./foreign_monitor.ts";
 import type { Placement } from "./place.ts";
 import type { SchedulerState } from "./state.ts";
 import {
@@ -48,17 +50,33 @@ export function dispatch(
   nowMs: number,
 ): void {
   if (task.phase.name === "waiting") state.waiting.remove(task);
-  const needed = inputsFor(task.spec, worker.speaksWqx);
+  const wrapped = worker.speaksWqx ? null : wrappedFor(state, task, box, nowMs);
+  const spec = wrapped?.spec ?? task.spec;
+  const needed = inputsFor(spec, worker.speaksWqx);
   const inputs = needed.filter((input) => !worker.cached.has(input.cacheName));
   for (const input of inputs) if (input.cache) state.noteCached(worker, input.cacheName);
   promise(worker, task.id, box);
   state.noteGiven(worker);
-  const copy: Copy = { worker: worker.id, box, sinceMs: nowMs };
+  const summary = wrapped?.summary ?? null;
+  const copy: Copy = { worker: worker.id, box, sinceMs: nowMs, summary };
   state.enter(task, { name: "running", copies: [...copiesOf(task), copy] });
   const { monitor } = state.options;
   const asked = worker.speaksWqx && monitor !== "off" ? [monitorVariable(monitor)] : noVariables;
-  const block = blockOf(task.id, task.spec, box, needed, asked);
+  const block = blockOf(task.id, spec, box, needed, asked);
   state.act({ type: "dispatch", worker: worker.id, id: task.id, inputs, block });
+}
+
+/** The task under `wqx monitor`, if it is to be monitored by that. */
+function wrappedFor(
+  { options }: SchedulerState,
+  { id, spec }: Task,
+  box: Resources,
+  nowMs: number,
+): Wrapped | null {
+  const { monitor, foreignMonitor: program, epochOffsetMs } = options;
+  if (monitor === "off" || program === null) return null;
+  const left = timeLeftMs(spec, nowMs + epochOffsetMs);
+  return wrap(spec, { id, box, mode: monitor, program, timeLeftMs: left });
 }
 
 /** Where the task is: its copies, or the one whose outputs are under way. */
@@ -96,7 +114,8 @@ export function endCopy(
     endedMs: nowMs,
     box: copy.box,
     ending,
-    exitCode: report?.exitCode ?? null,
+    // Of a monitor that failed it is not the command's.
+    exitCode: report?.status === resultCode.monitorError ? null : report?.exitCode ?? null,
     wallMs: report?.wallMs ?? 0,
     measured: report?.measured ?? null,
     printed: report?.printed ?? new Uint8Array(0),
@@ -113,6 +132,7 @@ export function endCopy(
       if (!cache) state.send(worker, { type: "unlink", cacheName });
       else if (ending.kind === "success") state.noteCached(worker, cacheName);
     }
+    if (copy.summary !== null) state.send(worker, { type: "unlink", cacheName: copy.summary });
   }
   return attempt;
 }
@@ -123,14 +143,13 @@ export function failed(
   task: Task,
   copy: Copy,
   attempt: Attempt,
-  nowMs: number,
 ): void {
   if (attempt.ending.kind === "failure") state.failedAttempts++;
-  const end = verdictOn(state, task, attempt);
-  state.act({ type: "attempt_ended", id: task.id, attempt, again: end === null });
   const others = copiesOf(task).filter((other) => other !== copy);
+  // While another copy runs it may still succeed: then nothing was decided by this one.
+  const end = others.length > 0 ? null : verdictOn(state, task, attempt);
+  state.act({ type: "attempt_ended", id: task.id, attempt, again: end === null });
   if (end !== null) {
-    endCopies(state, task, others, nowMs);
     finish(state, task, end);
   } else if (others.length > 0) {
     state.enter(task, { name: "running", copies: others });
@@ -193,6 +212,6 @@ export function loseWorker(state: SchedulerState, id: WorkerId, why: string, now
     const task = state.tasks.get(held)!;
     const copy = copiesOf(task).find((one) => one.worker === id)!;
     const attempt = endCopy(state, task, copy, worker, { kind: "lost", why }, null, nowMs);
-    failed(state, task, copy, attempt, nowMs);
+    failed(state, task, copy, attempt);
   }
 }

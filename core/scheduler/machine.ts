@@ -40,6 +40,7 @@ export class Scheduler {
       stragglerFactors: new Map(),
       allocations: new Map(),
       monitor: "off",
+      foreignMonitor: null,
       ...options,
     });
   }
@@ -167,6 +168,10 @@ export class Scheduler {
         }
         break;
       }
+      case "taken":
+        worker.holds.delete(event.sha256);
+        worker.taking.add(event.cacheName);
+        break;
       case "received":
         received(state, worker, event.message, nowMs);
         break;
@@ -202,6 +207,6 @@ export class Scheduler {
     const ending = { kind: "failure", code: resultCode.inputMissing, why } as const;
     const attempt = endCopy(state, task, copy, worker, ending, null, nowMs);
     noteFailure(state, attempt, nowMs);
-    failed(state, task, copy, attempt, nowMs);
+    failed(state, task, copy, attempt);
   }
 }

@@ -4,19 +4,34 @@
  */
 import { PeerProtocolError, unreachable } from "../errors.ts";
 import { type TaskId, taskId } from "../ids.ts";
+import { summaryBytesMax } from "../monitor/summary_reader.ts";
+import { heldCountMax, parseHolds } from "../protocol/held.ts";
 import { parseMeasured } from "../protocol/measured.ts";
 import { protocolsSpoken, resultCode, type ToManager } from "../protocol/messages.ts";
 import { checkSandboxName } from "../protocol/names.ts";
 import type { Place, Stored } from "./actions.ts";
 import { close, copiesOf, endCopies, endCopy, failed, finish } from "./attempts.ts";
+import { believe } from "./foreign_monitor.ts";
 import { noteFailure, noteSuccess } from "./health.ts";
 import type { SchedulerState } from "./state.ts";
 import type { Copy, Report, Task } from "./tasks.ts";
-import { type Owed, type Receiving, settle, withResource, type WorkerState } from "./workers.ts";
+import {
+  type OutputIndex,
+  type Owed,
+  type Receiving,
+  settle,
+  withResource,
+  type WorkerState,
+} from "./workers.ts";
 import { describeFailure } from "./words.ts";
 
 /** ENOENT, as `missing` carries it. */
 const noSuchFile = 2;
+
+type OwedOutput = Extract<Owed, { kind: "output" }>;
+
+/** Of a copy whose summary is not waited for. */
+const failedUnseen = { code: resultCode.success, why: "it failed while another copy ran" } as const;
 
 /** Kept of what a worker says about objects that it could not obtain; characters. */
 const complaintMax = 500;
@@ -96,10 +111,12 @@ function react(
       break;
     case "cache-update":
       worker.complaints.delete(message.cacheName);
+      worker.taking.delete(message.cacheName);
       break;
     case "cache-invalid":
       // It would go on trying the same source: unlinked, the next task sends it anew.
       state.noteUncached(worker, message.cacheName);
+      if (worker.taking.delete(message.cacheName)) noteBereft(state, worker, message.cacheName);
       state.send(worker, { type: "unlink", cacheName: message.cacheName });
       receive(state, worker, { kind: "complaint", cacheName: message.cacheName }, message, nowMs);
       break;
@@ -117,13 +134,13 @@ function react(
       update(state, worker, message, nowMs);
       break;
     case "file": {
-      const { owed: { task, index }, inside } = owedOutput(state, worker, message.path);
-      receive(state, worker, { kind: "output", task, index, inside }, message, nowMs);
+      const { owed, inside } = owedOutput(worker, message.path);
+      receive(state, worker, receivingOf(owed, inside, message.length), message, nowMs);
       break;
     }
     case "dir": {
-      const { owed: { task, index }, inside } = owedOutput(state, worker, message.path);
-      const place = placeFor(state, { kind: "output", task, index, inside });
+      const { owed, inside } = owedOutput(worker, message.path);
+      const place = placeFor(state, receivingOf(owed, inside, 0));
       if (place.kind === "file") {
         state.act({ type: "make_directory", worker: worker.id, path: place.path });
       }
@@ -161,7 +178,23 @@ function info(worker: WorkerState, key: string, value: string): void {
       if (parsed !== null && worker.running.has(taskId(parsed.taskId))) {
         worker.measured.set(parsed.taskId, parsed.measured);
       }
+      break;
     }
+    case "wqx-holds": {
+      const held = parseHolds(value);
+      const { holds, speaksWqx, dialect } = worker;
+      // Before protocol 11 it could not say that it has lost it.
+      const isUsable = speaksWqx && dialect.protocol >= 11 && holds.size < heldCountMax;
+      if (held !== null && isUsable) holds.set(held.sha256, held.bytes);
+    }
+  }
+}
+
+/** Tasks that need what the worker no longer has are not at fault: they are tried again. */
+function noteBereft(state: SchedulerState, worker: WorkerState, cacheName: string): void {
+  for (const id of worker.running) {
+    const inputs = state.tasks.get(id)?.spec.inputs ?? [];
+    if (inputs.some((one) => one.cacheName === cacheName)) worker.bereft.add(id);
   }
 }
 
@@ -187,16 +220,23 @@ function result(
   const { task, copy } = running;
   const measured = worker.measured.get(id) ?? null;
   worker.measured.delete(id);
-  if (message.status === resultCode.forsaken) {
+  const lost = message.status === resultCode.forsaken
+    ? "the worker has less room than it said"
+    : message.status === resultCode.inputMissing && worker.bereft.has(id)
+    ? "the worker no longer had an input that it said it had"
+    : null;
+  if (lost !== null) {
     receive(state, worker, { kind: "nobody" }, message, nowMs);
-    const why = "the worker has less room than it said";
+    const why = lost;
     const attempt = endCopy(state, task, copy, worker, { kind: "lost", why }, null, nowMs);
-    failed(state, task, copy, attempt, nowMs);
+    failed(state, task, copy, attempt);
     return;
   }
   const succeeded = message.status === 0 && message.exitCode === 0;
+  const wrapped = copy.summary !== null && message.status === resultCode.success;
   const report: Report = {
-    status: message.status,
+    // Until the summary says how the command ended.
+    status: wrapped ? resultCode.monitorError : message.status,
     exitCode: message.exitCode,
     // A worker's clock may run as it likes: it cannot have run for longer than we waited.
     wallMs: Math.min(message.wallUs / 1000, nowMs - copy.sinceMs),
@@ -208,10 +248,11 @@ function result(
   if (!succeeded && copiesOf(task).length > 1) {
     // The other copy may still make it; this one is not worth its outputs.
     receive(state, worker, { kind: "nobody" }, message, nowMs);
-    const ending = { kind: "failure", ...describeFailure(report, copy.box)! } as const;
+    const failure = wrapped ? failedUnseen : describeFailure(report, copy.box)!;
+    const ending = { kind: "failure", ...failure } as const;
     const attempt = endCopy(state, task, copy, worker, ending, report, nowMs);
     noteFailure(state, attempt, nowMs);
-    failed(state, task, copy, attempt, nowMs);
+    failed(state, task, copy, attempt);
     return;
   }
   endCopies(state, task, copiesOf(task).filter((other) => other !== copy), nowMs);
@@ -220,12 +261,35 @@ function result(
   worker.retrieving.add(id);
   state.enter(task, { name: "retrieving", copy, report });
   receive(state, worker, { kind: "printed", task: id }, message, nowMs);
+  // Only the summary says which of the outputs are wanted.
+  if (wrapped) askFor(state, worker, { task, report }, "summary", copy.summary!);
+  else askForOutputs(state, worker, { task, report });
+}
+
+interface Retrieving {
+  readonly task: Task;
+  readonly report: Report;
+}
+
+function askForOutputs(state: SchedulerState, worker: WorkerState, from: Retrieving): void {
+  const { task, report } = from;
+  const succeeded = report.status === resultCode.success && report.exitCode === 0;
   for (const [index, { when, cacheName }] of task.spec.outputs.entries()) {
     if (when !== "always" && (when === "success") !== succeeded) continue;
-    report.owed++;
-    worker.owed.push({ kind: "output", task: id, index, answered: false });
-    state.send(worker, { type: "get", cacheName });
+    askFor(state, worker, from, index, cacheName);
   }
+}
+
+function askFor(
+  state: SchedulerState,
+  worker: WorkerState,
+  { task, report }: Retrieving,
+  index: OutputIndex,
+  cacheName: string,
+): void {
+  report.owed++;
+  worker.owed.push({ kind: "output", task: task.id, index, cacheName, answered: false });
+  state.send(worker, { type: "get", cacheName });
 }
 
 function runningCopy(
@@ -265,9 +329,9 @@ function missing(
   worker: WorkerState,
   { path, errno }: Extract<ToManager, { type: "missing" }>,
 ): void {
-  const { owed, inside } = owedOutput(state, worker, path);
+  const { owed, inside } = owedOutput(worker, path);
   const retrieving = retrievingOn(state, worker, owed.task);
-  if (retrieving === null) return;
+  if (retrieving === null || owed.index === "summary") return;
   if (inside !== "") {
     if (errno === noSuchFile) return; // a dangling link within a directory
     const why = `the worker could not read${inside} of its outputs (errno ${errno})`;
@@ -282,15 +346,13 @@ function missing(
 
 /** The output that is asked for first; an answer about any other would be taken for it. */
 function owedOutput(
-  state: SchedulerState,
   worker: WorkerState,
   path: string,
-): { owed: Extract<Owed, { kind: "output" }>; inside: string } {
+): { owed: OwedOutput; inside: string } {
   const owed = worker.owed[0];
   if (owed?.kind !== "output") throw new PeerProtocolError(`"${path}" came without a "get"`);
   owed.answered = true;
-  const task = state.tasks.get(owed.task); // gone if it was canceled meanwhile
-  const asked = task?.spec.outputs[owed.index]?.cacheName ?? path;
+  const asked = owed.cacheName;
   if (path === asked) return { owed, inside: "" };
   if (!path.startsWith(`${asked}/`)) {
     throw new PeerProtocolError(`Asked for "${asked}" and got "${path}"`);
@@ -300,14 +362,24 @@ function owedOutput(
   return { owed, inside };
 }
 
+function receivingOf({ task, index }: OwedOutput, inside: string, length: number): Receiving {
+  if (index !== "summary") return { kind: "output", task, index, inside };
+  return inside === "" && length <= summaryBytesMax
+    ? { kind: "summary", task }
+    : { kind: "nobody" };
+}
+
 function end(state: SchedulerState, worker: WorkerState, nowMs: number): void {
   const owed = worker.owed.shift();
   if (owed === undefined) throw new PeerProtocolError('An "end" of nothing');
   if (owed.kind === "output" && !owed.answered) {
     throw new PeerProtocolError('An "end" in place of an output');
   }
-  if (owed.kind === "output") arrived(state, worker, owed.task, nowMs);
-  else if (worker.moreResults) askForResults(state, worker);
+  if (owed.kind === "output") {
+    const retrieving = retrievingOn(state, worker, owed.task);
+    if (owed.index === "summary" && retrieving !== null) askForOutputs(state, worker, retrieving);
+    arrived(state, worker, owed.task, nowMs);
+  } else if (worker.moreResults) askForResults(state, worker);
 }
 
 /** The payload of the last message is complete, or could not be kept. */
@@ -340,6 +412,11 @@ export function stored(
   const retrieving = retrievingOn(state, worker, receiving.task);
   if (retrieving === null) return;
   const { report, task } = retrieving;
+  if (receiving.kind === "summary") {
+    const program = state.options.foreignMonitor!;
+    if (what.kind === "printed") believe(report, what.bytes, task.spec, program);
+    return;
+  }
   if (what.kind === "printed") report.printed = what.bytes;
   if (what.kind === "failed") {
     const which = receiving.kind === "printed"
@@ -378,7 +455,7 @@ function arrived(state: SchedulerState, worker: WorkerState, id: TaskId, nowMs: 
     const ending = { kind: "failure", ...failure } as const;
     const attempt = endCopy(state, task, copy, worker, ending, report, nowMs);
     noteFailure(state, attempt, nowMs);
-    failed(state, task, copy, attempt, nowMs);
+    failed(state, task, copy, attempt);
   }
 }
 
@@ -417,6 +494,7 @@ function placeFor(state: SchedulerState, receiving: Receiving): Place {
     case "printed":
       return { kind: receiving.kind };
     case "complaint":
+    case "summary":
       return { kind: "printed" };
     case "update":
       return { kind: "update", path: receiving.path, offset: receiving.offset };

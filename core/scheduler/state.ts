@@ -5,6 +5,7 @@ import type { Order } from "../protocol/messages.ts";
 import type { MonitorMode } from "../monitor/mode.ts";
 import type { Resources } from "../resources.ts";
 import type { ManagerAction } from "./actions.ts";
+import type { MonitorProgram } from "./foreign_monitor.ts";
 import type { Limits } from "./limits.ts";
 import { WaitingTasks } from "./queue.ts";
 import { nextPhases, type Phase, type Task } from "./tasks.ts";
@@ -38,8 +39,9 @@ export interface SchedulerOptions {
   readonly stragglerFactors: ReadonlyMap<string, number>;
   /** By category; those without settings of their own have those of `default`. */
   readonly allocations: ReadonlyMap<string, CategorySettings>;
-  /** Asked of workers of wqx. */
   readonly monitor: MonitorMode;
+  /** Sent to workers that are not of wqx, which cannot monitor; `null`: they do without. */
+  readonly foreignMonitor: MonitorProgram | null;
 }
 
 /** What is declared, and nothing else. */

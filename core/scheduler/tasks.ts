@@ -106,6 +106,8 @@ export interface Copy {
   readonly worker: WorkerId;
   readonly box: Resources;
   readonly sinceMs: number;
+  /** Cached name of what `wqx monitor` writes of it; `null` where the task was sent as it is. */
+  readonly summary: string | null;
 }
 
 export type Phase =
@@ -118,10 +120,10 @@ export type Phase =
 
 /** What a worker reported of an attempt, completed while its outputs arrive. */
 export interface Report {
-  readonly status: number;
-  readonly exitCode: number;
-  readonly wallMs: number;
-  readonly measured: Measured | null;
+  status: number;
+  exitCode: number;
+  wallMs: number;
+  measured: Measured | null;
   printed: Uint8Array;
   /** Answers still to come, the captured output included. */
   owed: number;

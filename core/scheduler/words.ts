@@ -22,6 +22,8 @@ export function describeFailure(
       return exitCode === 0 ? null : { code: resultCode.success, why: describeExit(exitCode) };
     case resultCode.inputMissing:
       return { code: resultCode.inputMissing, why: describeStaging(printed, complaints) };
+    case resultCode.monitorError:
+      return { code: resultCode.monitorError, why: describeMonitor(exitCode, printed) };
     case resultCode.resourceExhaustion:
       return describeExhaustion(measured);
     case resultCode.endTime:
@@ -63,6 +65,18 @@ function describeExcess({ resource, limit, measured }: Exhaustion): string {
 function describeStaging(printed: Uint8Array, complaints: string): string {
   const words = new TextDecoder().decode(printed.subarray(0, 500)).trim() || complaints;
   return "the worker could not stage its inputs" + (words === "" ? "" : `: ${words}`);
+}
+
+/** A task that was sent under `wqx monitor`, and no summary came back that could be read. */
+function describeMonitor(exitCode: number, printed: Uint8Array): string {
+  const said = new TextDecoder().decode(printed.subarray(-500)).trim().split("\n").at(-1)!;
+  const words = said === "" ? "" : `: ${said}`;
+  // The shell's own, where it cannot start what it is given.
+  if (exitCode === 126 || exitCode === 127) {
+    return "wqx, which was sent along to monitor it, cannot be started on this worker " +
+      `(exit code ${exitCode}${words}): monitoring has to be off for such workers`;
+  }
+  return `its monitor ended with exit code ${exitCode} and left no summary${words}`;
 }
 
 /** Workers report a signal as if it were an exit code, so small numbers may be either. */

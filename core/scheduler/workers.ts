@@ -4,13 +4,17 @@ import type { Measured } from "../protocol/measured.ts";
 import { type Dialect, newestDialect, type ToManager } from "../protocol/messages.ts";
 import { minus, noResources, plus, type Resources } from "../resources.ts";
 
+/** Among the outputs of a task; or what `wqx monitor` wrote of it. */
+export type OutputIndex = number | "summary";
+
 /** An answer that a worker owes us; answers come in the order of the questions. */
 export type Owed =
   | { readonly kind: "results" }
   | {
     readonly kind: "output";
     readonly task: TaskId;
-    readonly index: number;
+    readonly index: OutputIndex;
+    readonly cacheName: string;
     /** Something of it came, or the word that it is missing. */
     answered: boolean;
   };
@@ -45,6 +49,12 @@ export interface WorkerState {
   readonly measured: Map<number, Measured>;
   /** What it said of objects that it could not obtain, by cached name. */
   readonly complaints: Map<string, string>;
+  /** Size in bytes, by SHA-256, of files that it has from earlier links and may be told to take. */
+  readonly holds: Map<string, number>;
+  /** Cached names of those that it was told to take, until it says what came of it. */
+  readonly taking: Set<string>;
+  /** Those of `running` with an input that the worker should have taken, and could not. */
+  readonly bereft: Set<TaskId>;
   /** Where the bytes that follow go, while they follow. */
   receiving: Receiving | null;
   /** The transfer under way in each direction, for its deadline. */
@@ -77,6 +87,7 @@ export type Receiving =
     readonly path: string;
     readonly offset: number;
   }
+  | { readonly kind: "summary"; readonly task: TaskId }
   | { readonly kind: "complaint"; readonly cacheName: string }
   | { readonly kind: "nobody" };
 
@@ -100,6 +111,9 @@ export function newWorker(id: WorkerId, address: string, nowMs: number): WorkerS
     moreResults: false,
     measured: new Map(),
     complaints: new Map(),
+    holds: new Map(),
+    taking: new Set(),
+    bereft: new Set(),
     receiving: null,
     transfers: { in: null, out: null },
     moved: { bytes: 0, ms: 0 },
@@ -140,6 +154,7 @@ export function promise(w: WorkerState, task: TaskId, box: Resources): void {
 /** Frees the box of a task; `false` if it was free already. */
 export function settle(w: WorkerState, task: TaskId, box: Resources): boolean {
   if (!w.running.delete(task)) return false;
+  w.bereft.delete(task);
   // Sums of fractions drift; an idle worker has promised exactly nothing.
   w.promised = w.running.size === 0 ? noResources : minus(w.promised, box);
   return true;

@@ -156,6 +156,7 @@ export class Statistics implements QueueStatistics {
         break;
       case "cancel":
       case "moving":
+      case "taken":
       case "input_unreadable":
       case "tick":
         break;

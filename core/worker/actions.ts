@@ -1,4 +1,5 @@
 /** What goes into the worker's machine and what comes out of it. */
+import type { Held } from "../protocol/held.ts";
 import type { Measured } from "../protocol/measured.ts";
 import type { CachePlace, TaskBlock, ToManager, ToWorker } from "../protocol/messages.ts";
 import type { Resources } from "../resources.ts";
@@ -36,7 +37,10 @@ export interface Exit {
 }
 
 export type WorkerEvent =
-  | { readonly type: "connected" }
+  /** `holds`: files that are kept from earlier links. */
+  | { readonly type: "connected"; readonly holds?: readonly Held[] }
+  /** One more of them, whose hash has become known. */
+  | { readonly type: "holds"; readonly held: Held }
   | { readonly type: "received"; readonly message: ToWorker }
   /** Bytes of a payload are arriving. */
   | { readonly type: "moving" }

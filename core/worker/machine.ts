@@ -7,6 +7,7 @@
  */
 import { unreachable } from "../errors.ts";
 import { formatSizeMb } from "../units.ts";
+import { type Held, holdsInfo } from "../protocol/held.ts";
 import { measuredInfo } from "../protocol/measured.ts";
 import {
   fileFlag,
@@ -106,7 +107,10 @@ export class WorkerMachine {
     if (this.#closing) return [];
     switch (event.type) {
       case "connected":
-        this.#greet();
+        this.#greet(event.holds ?? []);
+        break;
+      case "holds":
+        this.#tellHeld(event.held);
         break;
       case "received":
         this.#received(event.message, nowMs);
@@ -159,11 +163,12 @@ export class WorkerMachine {
     return this.#tasks.size;
   }
 
-  #greet(): void {
+  #greet(holds: readonly Held[]): void {
     const { hostname, os, arch, version, id, resources, features, protocol } = this.identity;
     this.#send({ type: "workqueue", protocol, hostname, os, arch, version });
     this.#send({ type: "info", key: "worker-id", value: id });
     this.#send({ type: "info", key: "wqx", value: version });
+    for (const held of holds) this.#tellHeld(held);
     for (const name of features) this.#send({ type: "feature", name });
     this.#send({ type: "alive" });
     this.#tellResources(resources);
@@ -173,6 +178,11 @@ export class WorkerMachine {
     const stopsAt = String(Math.floor((stopsAtMs ?? 0) / 1000));
     this.#send({ type: "info", key: "worker-end-time", value: stopsAt });
     if (factory !== null) this.#send({ type: "info", key: "from-factory", value: factory });
+  }
+
+  /** Before protocol 11 a worker cannot say that it has lost something. */
+  #tellHeld(held: Held): void {
+    if (this.identity.protocol >= 11) this.#send(holdsInfo(held));
   }
 
   #tellResources(r: Resources): void {

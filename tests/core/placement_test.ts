@@ -44,6 +44,7 @@ function stateOf(workers: readonly WorkerState[]): SchedulerState {
     stragglerFactors: new Map(),
     allocations: new Map(),
     monitor: "off",
+    foreignMonitor: null,
   });
   for (const one of workers) {
     state.workers.set(one.id, one);

@@ -4,21 +4,10 @@ import { RunReport } from "../../core/analysis/report.ts";
 import { workerId } from "../../core/ids.ts";
 import type { Attempt } from "../../core/scheduler/tasks.ts";
 import { inputFile, resources } from "../support/builders.ts";
+import { attemptOf } from "../support/course.ts";
 
 function attempt(options: Partial<Attempt> = {}): Attempt {
-  return {
-    worker: workerId("w1"),
-    host: "node7",
-    startedMs: 1000,
-    endedMs: 3000,
-    box: resources(2),
-    ending: { kind: "success" },
-    exitCode: 0,
-    wallMs: 1900,
-    measured: null,
-    printed: new Uint8Array(0),
-    ...options,
-  };
+  return attemptOf({ box: resources(2), wallMs: 1900, ...options });
 }
 
 const chunk = (leaf: number): Item => ({

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Category } from "../../core/allocation/category.ts";
 import { analysisAllocations, sizingOf } from "../../core/allocation/sizing.ts";
 import { monitorModeIn, monitorVariable } from "../../core/monitor/mode.ts";
 
@@ -12,7 +13,9 @@ Deno.test("modes that learn hold tasks to what they were given, unless something
 
 Deno.test("what an analysis declares is the ceiling of its categories; fixed, it is given", () => {
   const of = (mode: Parameters<typeof sizingOf>[0], declared = {}) =>
-    [...analysisAllocations(declared, sizingOf(mode), chance)].map(([name, { mode, max }]) => [
+    [...analysisAllocations({ resources: declared, sizing: sizingOf(mode) }, chance)].map((
+      [name, { mode, max }],
+    ) => [
       name,
       mode,
       max,
@@ -35,4 +38,17 @@ Deno.test("a worker is told the mode by a variable; what it does not know is off
   assert.equal(monitorModeIn([monitorVariable("off"), monitorVariable("measure")]), "measure");
   assert.equal(monitorModeIn(["A=watchdog", "WQX_MONITOR=all"]), "off");
   assert.equal(monitorModeIn([]), "off");
+});
+
+Deno.test("chunks that grow towards a target are given that much from the start", () => {
+  const dynamicChunkSize = { memoryMb: 500, wallMs: null, model: "robust" } as const;
+  const spec = { resources: { memoryMb: 400 }, sizing: sizingOf(), dynamicChunkSize };
+  const settings = analysisAllocations(spec, chance).get("processing")!;
+  const asking = { declared: {}, outgrown: [], largest: null };
+  const floorOf = (max: object) => {
+    const allocation = new Category("processing", { ...settings, max }).allocate(asking);
+    return allocation.kind === "wish" ? allocation.wish.floor : null;
+  };
+  assert.deepEqual(floorOf({}), { memoryMb: 500 });
+  assert.deepEqual(floorOf({ memoryMb: 400 }), { memoryMb: 400 }, "but no more than is declared");
 });

@@ -40,7 +40,9 @@ Deno.test("the demo ends with a complete result and a picture of each histogram"
   assert.deepEqual(result.events, { processed: 160_000, total: 160_000 });
   const names = [...Deno.readDirSync(bed.folder.join("out"))].map(({ name }) => name).sort();
   const pictures = ["met.svg", "muons-eta.svg", "muons-pt.svg", "spectrum.svg", "z.svg"];
-  assert.deepEqual(names, [...pictures, "report.json", "result.json"].sort());
+  assert.deepEqual(names, [...pictures, "report.json", "result.json", "run"].sort());
+  const ofRun = [...Deno.readDirSync(bed.folder.join("out/run"))].map(({ name }) => name).sort();
+  assert.deepEqual(ofRun, ["allocation.svg", "chunks.svg", "tasks.svg"]);
   const report = await readJson(bed.folder.join("out/report.json"));
   assert.equal(report.state, "complete");
   assert.equal(report.tasks.length, 19);

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { Timeline } from "../../core/analysis/timeline.ts";
 import * as axis from "../../core/histogram/axis.ts";
 import { Hist } from "../../core/histogram/hist.ts";
-import { renderSvg } from "../../io/svg.ts";
-import { writeOutputs } from "../../manager/outputs.ts";
+import { coursePictures } from "../../core/plot/course.ts";
+import { renderSpec, renderSvg } from "../../io/svg.ts";
+import { type RunOutputs, writeOutputs } from "../../manager/outputs.ts";
 import { RunFolder } from "../../manager/run_folder.ts";
-import { analysisSpec } from "../support/builders.ts";
+import { analysisSpec, resources } from "../support/builders.ts";
+import { attemptOf, chunkOf, measuredOf, sampleCourse } from "../support/course.ts";
 import { TempFolder } from "../support/temp.ts";
 
 const mass = axis.regular(60, 60, 120, { name: "mass", label: "m(μμ)", unit: "GeV" });
@@ -116,16 +119,14 @@ Deno.test("a picture shows the titles, the counts and what is partial", async ()
   assert.ok(!(await renderSvg(pictures()["overlay"]!)).includes("PARTIAL"));
 });
 
-Deno.test("the pictures of a run are titled by their labels, else by their keys", async () => {
-  await using temp = await TempFolder.create();
-  await using folder = await RunFolder.open(temp.join("out"));
-  const muons = { pt: new Hist([pt]), mass: new Hist([mass], { label: "Z peak" }) };
-  await writeOutputs(folder, {
+/** What a run leaves that found this, in a folder of its own. */
+function outputsOf(given: Partial<RunOutputs>): RunOutputs {
+  return {
     spec: analysisSpec(),
     version: "",
     startedAt: new Date(0),
     elapsedMs: 0,
-    result: { muons },
+    result: null,
     events: { processed: 0, total: 0 },
     partial: false,
     stopped: null,
@@ -135,13 +136,118 @@ Deno.test("the pictures of a run are titled by their labels, else by their keys"
     allocations: [],
     chunks: { current: 0, smallest: 0, split: 0, eventsExhausted: 0 },
     tasks: [],
+    course: sampleCourse(),
     workers: [],
-  });
+    ...given,
+  };
+}
+
+Deno.test("the pictures of a result are titled by their labels, else by their keys", async () => {
+  await using temp = await TempFolder.create();
+  await using folder = await RunFolder.open(temp.join("out"));
+  const muons = { pt: new Hist([pt]), mass: new Hist([mass], { label: "Z peak" }) };
+  await writeOutputs(folder, outputsOf({ result: { muons } }));
   const shown = async (name: string) =>
     texts(await Deno.readTextFile(`${folder.path}/${name}`)).map(({ text }) => text);
   assert.ok((await shown("muons-pt.svg")).includes("muons pt"));
   const mine = await shown("muons-mass.svg");
   assert.ok(mine.includes("Z peak") && !mine.includes("muons mass"));
+});
+
+Deno.test("pictures of the run lie in a folder of their own, which the report names once", async () => {
+  await using temp = await TempFolder.create();
+  const path = temp.join("out");
+  {
+    await using folder = await RunFolder.open(path);
+    const outputs = await writeOutputs(folder, outputsOf({}));
+    assert.deepEqual(outputs, [`${path}/report.json`]);
+    const names = [...Deno.readDirSync(`${path}/run`)].map(({ name }) => name).sort();
+    assert.deepEqual(names, ["allocation.svg", "chunks.svg", "tasks.svg"]);
+    const report = await Deno.readTextFile(`${path}/report.json`);
+    assert.equal(JSON.parse(report).runPictures, "run");
+    assert.ok(!report.includes("allocation.svg"));
+  }
+  await using folder = await RunFolder.open(path);
+  assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), [".parts"]);
+});
+
+Deno.test("what others keep in a folder called run is left alone", async () => {
+  await using temp = await TempFolder.create();
+  await temp.write("out/report.json", "{}");
+  await temp.write("out/run/allocation.svg", "");
+  await temp.write("out/run/thesis.tex", "");
+  await assert.rejects(RunFolder.open(temp.join("out")), {
+    name: "UsageError",
+    message: /it holds "run\/thesis\.tex", which is not of an earlier run; choose another folder/,
+  });
+  await Deno.stat(temp.join("out/run/thesis.tex"));
+  await Deno.stat(temp.join("out/report.json"));
+});
+
+Deno.test("pictures of a run are well-formed, and name their axes and series", async () => {
+  const shown: Record<string, readonly string[]> = {
+    allocation: ["Memory [MB]", "Cores", "preprocessing", "processing", "5 attempts · 2 exhausted"],
+    chunks: ["Events / chunk", "DY", "tt", "2 chunks · 2 exhausted attempts"],
+    tasks: ["Tasks done", "At a time", "tasks waiting", "tasks running", "workers"],
+  };
+  for (const { name, spec } of coursePictures(sampleCourse(), "demo")) {
+    const svg = await renderSpec(spec);
+    assert.match(svg, /viewBox="0 0 1280 720"/);
+    assert.ok(tagsOf(svg).includes("text"), name);
+    assert.ok(!svg.includes("NaN") && !svg.includes("undefined"), name);
+    const all = texts(svg).map(({ text }) => text);
+    for (const text of [...shown[name]!, "Time since the start [s]"]) {
+      assert.equal(all.filter((one) => one === text).length, 1, `${name}: ${text}`);
+    }
+  }
+});
+
+Deno.test("dots stand where the amounts are, and those at zero within a logarithmic scale", async () => {
+  const timeline = new Timeline(0);
+  const used = [0, 10, 100, 1000];
+  used.forEach((memoryMb, i) => {
+    const times = { startedMs: 0, endedMs: 1000 * i };
+    timeline.attempt(chunkOf(100), attemptOf({ ...times, measured: measuredOf(memoryMb) }));
+  });
+  const [allocation] = coursePictures(timeline.course, "");
+  const svg = await renderSpec(allocation!.spec);
+  const path = /<path[^>]*stroke-linecap="round"[^>]*>/.exec(svg)![0];
+  const dots = [...path.matchAll(/M([-\d.]+),([-\d.]+)/g)].map((
+    [, x, y],
+  ) => [Number(x), Number(y)]);
+  const [zero, ten, hundred, thousand] = dots as [number, number][];
+  assert.equal(dots.length, used.length);
+  assert.ok(Math.abs((thousand![0] - zero![0]) - 3 * (ten![0] - zero![0])) < 0.1, path);
+  assert.ok(Math.abs((ten![1] - hundred![1]) - (hundred![1] - thousand![1])) < 0.1, path);
+  // The lowest end of the upper panel, which has two thirds of the height.
+  assert.ok(zero![1] > ten![1] && zero![1] < 0.65 * Number(allocation!.spec.height), path);
+});
+
+Deno.test("a longer run has no larger pictures, with its marks in a path for each series", async () => {
+  const timeline = new Timeline(0);
+  for (let i = 0; i < 30_000; i++) {
+    const times = { startedMs: i, endedMs: i + 100, measured: measuredOf(100 + i % 50) };
+    timeline.attempt(chunkOf(1000 + i % 9), attemptOf(times));
+    timeline.counts({ waiting: i % 7, running: 4, done: i, workers: 2 }, i);
+  }
+  for (const { name, spec } of coursePictures(timeline.course, "")) {
+    const svg = await renderSpec(spec);
+    assert.ok(svg.length < 250_000, `${name}: ${svg.length} characters`);
+  }
+});
+
+Deno.test("a run of which nothing lasted, or everything took nothing, has pictures too", async () => {
+  const timeline = new Timeline(0);
+  const box = resources(0, 0);
+  const measured = { memoryPeakMb: 0, cpuUserMs: 0, cpuSystemMs: 0 };
+  timeline.attempt(chunkOf(0), attemptOf({ startedMs: 0, endedMs: 0, wallMs: 0, box, measured }));
+  timeline.counts({ waiting: 0, running: 0, done: 0, workers: 0 }, 0);
+  const pictures = coursePictures(timeline.course, "");
+  assert.equal(pictures.length, 3);
+  for (const { name, spec } of pictures) {
+    const svg = await renderSpec(spec);
+    assert.ok(!svg.includes("NaN") && !svg.includes("Infinity"), name);
+  }
 });
 
 Deno.test("ticks of a logarithmic axis are evenly spaced decades with their numbers", async () => {
@@ -200,6 +306,19 @@ Deno.test("a picture has no script and nothing from elsewhere, whatever its text
     // deno-lint-ignore no-control-regex -- these must not be there
     assert.doesNotMatch(svg, /[\x00-\x08\x0b-\x1f\ud800-\udfff]/);
     assert.ok(svg.includes("&lt;script&gt;"));
+  }
+});
+
+Deno.test("a picture of a run has no script, whatever names say", async () => {
+  const nasty = `<script>alert("1")</script> & 'x' \u0000\ud800");alert(1)//`;
+  const timeline = new Timeline(0);
+  for (const name of [nasty, "B"]) timeline.attempt(chunkOf(1, name), attemptOf());
+  for (const { name, spec } of coursePictures(timeline.course, nasty)) {
+    const svg = await renderSpec(spec);
+    assert.ok(!tagsOf(svg).includes("script"), name);
+    assert.ok(svg.includes("&lt;script&gt;"), name);
+    // deno-lint-ignore no-control-regex -- these must not be there
+    assert.doesNotMatch(svg, /[\x00-\x08\x0b-\x1f\ud800-\udfff]/);
   }
 });
 

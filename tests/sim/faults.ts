@@ -14,6 +14,8 @@ export interface Faults {
   readonly taskFails: number;
   readonly storeFails: number;
   readonly inputUnreadable: number;
+  /** Of each file that a worker was told to take from what it kept. */
+  readonly keptGarbled: number;
   /** Largest piece in which bytes arrive. */
   readonly pieceBytesMax: number;
   /** Largest factor by which a worker is slower than others. */
@@ -40,5 +42,6 @@ export function drawFaults(rng: Rng): Faults {
     slownessMax: maybe(0.5, () => between(1, 20), 1),
     latencyMsMax: between(0.1, 200),
     memoryMbMax: maybe(0.5, () => between(100, 2000), 0),
+    keptGarbled: maybe(0.3, () => rng() * 0.5, 0),
   };
 }

@@ -12,6 +12,7 @@ import type { Scheduler } from "../../core/scheduler/machine.ts";
 import type { Task, TaskEnd, TaskInput, TaskSpec } from "../../core/scheduler/tasks.ts";
 import type { Timeline } from "./timeline.ts";
 import type { End, Wire } from "./wire.ts";
+import { sha256Of } from "./worker.ts";
 
 interface Line {
   readonly decoder: Decoder<ToManager>;
@@ -173,12 +174,23 @@ export class SimManager {
         return;
       }
       const { cacheName } = input;
+      if (input.cache && this.#letTake(worker, cacheName, bytes, wire)) continue;
       const length = bytes.length;
       const put = { type: "put", cacheName, inside: "", length, mode: 0o644 } as const;
       wire.send("worker", encodeToWorker(put));
       wire.send("worker", bytes);
     }
     wire.send("worker", encodeToWorker(block));
+  }
+
+  /** Whether the worker has this content of an earlier link. */
+  #letTake(worker: WorkerId, cacheName: string, bytes: Uint8Array, wire: Wire): boolean {
+    const sha256 = sha256Of(bytes);
+    if (!this.options.scheduler.workers.get(worker)?.holds.has(sha256)) return false;
+    this.#deliver({ type: "taken", worker, cacheName, sha256 });
+    const take = { type: "fetch", from: "kept", source: sha256, cacheName, mode: 0o644 } as const;
+    wire.send("worker", encodeToWorker(take));
+    return true;
   }
 
   #read({ source }: TaskInput): Uint8Array | null {

@@ -1,12 +1,19 @@
 /** The real worker machine with a shell of memory: cache and sandboxes are maps, tasks take time. */
+import { createHash } from "node:crypto";
 import { concat } from "../../core/bytes.ts";
 import { monitorModeIn } from "../../core/monitor/mode.ts";
 import { PeerProtocolError } from "../../core/errors.ts";
+import { heldBytesMin } from "../../core/protocol/held.ts";
 import { Decoder } from "../../core/protocol/decoder.ts";
 import type { TaskBlock, ToWorker } from "../../core/protocol/messages.ts";
 import { encodeToManager } from "../../core/protocol/to_manager.ts";
 import { ToWorkerGrammar } from "../../core/protocol/to_worker.ts";
-import type { WorkerAction, WorkerEvent, WorkerIdentity } from "../../core/worker/actions.ts";
+import type {
+  FetchMessage,
+  WorkerAction,
+  WorkerEvent,
+  WorkerIdentity,
+} from "../../core/worker/actions.ts";
 import { WorkerMachine } from "../../core/worker/machine.ts";
 import type { Timeline } from "./timeline.ts";
 import type { End, Wire } from "./wire.ts";
@@ -30,6 +37,10 @@ export interface SimWorkerOptions {
   readonly execute: (command: string, sandbox: Files) => Effect;
   /** Whether keeping a received object fails this time. */
   readonly storeFails: () => boolean;
+  /** What is left of earlier links, by content hash. */
+  readonly kept: Files;
+  /** Whether a kept file turns out to be another one this time. */
+  readonly keptGarbled: () => boolean;
   /** The link is over: by the manager, by a fault, or because the worker left. */
   readonly gone: (terminate: boolean) => void;
 }
@@ -42,6 +53,10 @@ interface Attempt {
   killed: boolean;
 }
 
+export function sha256Of(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
 /** One link of one worker. */
 export class SimWorker {
   readonly end: End;
@@ -49,6 +64,10 @@ export class SimWorker {
   readonly #decoder = new Decoder<ToWorker>(new ToWorkerGrammar());
   readonly #cache: Files = new Map();
   readonly #attempts = new Map<number, Attempt>();
+  /** Names of the cache whose bytes came from the manager. */
+  readonly #sent = new Set<string>();
+  /** To be taken from what is kept, when a task needs them. */
+  readonly #sources = new Map<string, FetchMessage>();
   #storing: { readonly name: string; readonly pieces: Uint8Array[] } | null = null;
   #wire: Wire | null = null;
   #alive = true;
@@ -64,7 +83,10 @@ export class SimWorker {
 
   start(wire: Wire): void {
     this.#wire = wire;
-    this.#deliver({ type: "connected" });
+    // As if they were large, which takes simulated links too long.
+    const holds = [...this.options.kept.keys()]
+      .map((sha256) => ({ bytes: heldBytesMin, sha256 }));
+    this.#deliver({ type: "connected", holds });
     const tick = () => {
       if (!this.#alive) return;
       this.#deliver({ type: "tick", epochMs: this.timeline.nowMs });
@@ -89,7 +111,7 @@ export class SimWorker {
         }
         const { name, pieces } = this.#storing!;
         pieces.push(m.bytes.slice());
-        if (m.last && !this.options.storeFails()) this.#cache.set(name, concat(pieces));
+        if (m.last && !this.options.storeFails()) this.#keep(name, concat(pieces));
       }
     } catch (error) {
       if (!(error instanceof PeerProtocolError)) throw error;
@@ -112,7 +134,13 @@ export class SimWorker {
         this.#storing = { name: action.place.cacheName, pieces: [] };
         break;
       case "unlink":
-        for (const name of action.names) this.#cache.delete(name);
+        for (const name of action.names) this.#remove(name);
+        break;
+      case "expect":
+        this.#sources.set(action.source.cacheName, action.source);
+        break;
+      case "send_body":
+        this.#send(action.body);
         break;
       case "stage_in":
         this.#stageIn(action.task);
@@ -145,10 +173,8 @@ export class SimWorker {
       case "look":
       case "make_directory":
       case "make_link":
-      case "expect":
       case "deliver":
       case "send_update":
-      case "send_body":
         throw new Error(`No simulated task asks for "${action.type}"`);
       case "close":
         this.#wire!.close("worker");
@@ -168,12 +194,38 @@ export class SimWorker {
     this.#after(1, attempt, () => {
       let trouble: string | null = null;
       for (const { cacheName, sandboxName } of task.inputs) {
+        this.#takeKept(cacheName);
         const bytes = this.#cache.get(cacheName);
         if (bytes === undefined) trouble = `${cacheName} is not in the cache`;
         else attempt.sandbox.set(sandboxName, bytes);
       }
       return { type: "staged_in", taskId: task.taskId, trouble };
     });
+  }
+
+  #keep(name: string, bytes: Uint8Array): void {
+    this.#cache.set(name, bytes);
+    this.#sent.add(name);
+  }
+
+  #remove(name: string): void {
+    this.#cache.delete(name);
+    this.#sent.delete(name);
+    this.#sources.delete(name);
+  }
+
+  #takeKept(cacheName: string): void {
+    const source = this.#sources.get(cacheName);
+    if (source === undefined || this.#cache.has(cacheName)) return;
+    this.#sources.delete(cacheName);
+    const bytes = this.options.kept.get(source.source);
+    this.options.kept.delete(source.source);
+    if (bytes === undefined || this.options.keptGarbled()) {
+      this.#deliver({ type: "fetch_failed", cacheName, why: "it has changed" });
+    } else {
+      this.#keep(cacheName, bytes);
+      this.#deliver({ type: "fetched", cacheName, bytes: bytes.length, wallMs: 1 });
+    }
   }
 
   #start(task: TaskBlock): void {
@@ -205,7 +257,7 @@ export class SimWorker {
     const attempt = this.#attempts.get(task.taskId)!;
     this.#after(1, attempt, () => {
       for (const { cacheName, sandboxName } of task.outputs) {
-        this.#cache.delete(cacheName);
+        this.#remove(cacheName);
         const bytes = attempt.sandbox.get(sandboxName);
         if (bytes !== undefined) this.#cache.set(cacheName, bytes);
       }
@@ -249,6 +301,10 @@ export class SimWorker {
   #leave(terminate: boolean): void {
     if (!this.#alive) return;
     this.#alive = false;
+    for (const name of this.#sent) {
+      const bytes = this.#cache.get(name)!;
+      this.options.kept.set(sha256Of(bytes), bytes);
+    }
     this.options.gone(terminate);
   }
 }

@@ -10,7 +10,7 @@ import { SimManager } from "./manager.ts";
 import { TaskWorkload, workerMemoryMb } from "./task_workload.ts";
 import { Timeline } from "./timeline.ts";
 import { Wire } from "./wire.ts";
-import { SimWorker } from "./worker.ts";
+import { type Files, SimWorker } from "./worker.ts";
 import type { Workload } from "./workload.ts";
 
 /** After the last fault everything has to be done within this virtual time. */
@@ -37,6 +37,8 @@ export function runSeed(seed: number, options: WorldOptions = {}): Outcome {
 
 interface Place {
   readonly name: string;
+  /** What the worker keeps from link to link, while it lives. */
+  kept: Files;
   worker: SimWorker | null;
   wire: Wire | null;
 }
@@ -72,6 +74,7 @@ class World {
     const count = 1 + Math.floor(this.#rng() * 6);
     this.#places = Array.from({ length: count }, (_, i) => ({
       name: `host${i}`,
+      kept: new Map(),
       worker: null,
       wire: null,
     }));
@@ -126,6 +129,8 @@ class World {
       slowness: 1 + rng() * (this.#faults.slownessMax - 1),
       execute: (command, sandbox) => this.#workload.execute(command, sandbox),
       storeFails: () => this.#faulty() && rng() < this.#faults.storeFails,
+      kept: place.kept,
+      keptGarbled: () => this.#faulty() && rng() < this.#faults.keptGarbled,
       // Workers that were told to go, or had nothing to do, are started again by someone.
       gone: () => {
         if (place.worker === worker) this.#timeline.in(1000, () => this.#join(place));
@@ -158,6 +163,7 @@ class World {
 
   #replace(place: Place): void {
     place.worker = null;
+    place.kept = new Map();
     this.#timeline.in(1000 + this.#rng() * 30_000, () => {
       if (place.worker === null) this.#join(place);
     });

@@ -122,6 +122,14 @@ const fetched = record<OfType<ToWorker, "fetch">>({
   mode,
 });
 
+const taken = record<OfType<ToWorker, "fetch">>({
+  type: fc.constant("fetch" as const),
+  from: fc.constant("kept" as const),
+  source: fc.stringMatching(/^[0-9a-f]{64}$/),
+  cacheName: anyCacheName,
+  mode,
+});
+
 const alone: fc.Arbitrary<Sent<ToWorker>> = fc.oneof(
   withPayload<OfType<ToWorker, "put">>(record({
     type: fc.constant("put" as const),
@@ -131,6 +139,7 @@ const alone: fc.Arbitrary<Sent<ToWorker>> = fc.oneof(
   })),
   bare(anyTask),
   bare<ToWorker>(fetched),
+  bare<ToWorker>(taken),
   bare<ToWorker>(record({
     type: fc.constant("thirdput" as const),
     to: fc.constantFrom("command" as const, "path" as const),

@@ -3,7 +3,8 @@ import { fileURLToPath } from "node:url";
 import type { Limits, Verdict } from "../../core/monitor/limits.ts";
 import type { Summary } from "../../core/monitor/summary.ts";
 import { findProgram } from "../../io/programs.ts";
-import { Monitor, type MonitorMode } from "../../worker/monitor.ts";
+import type { MonitorMode } from "../../core/monitor/mode.ts";
+import { Monitor } from "../../worker/monitor.ts";
 import { type Exit, openSpawner, type Spawner } from "../../worker/process.ts";
 import { TempFolder } from "./temp.ts";
 

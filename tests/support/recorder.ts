@@ -136,6 +136,7 @@ export class Recorder implements AsyncDisposable {
 
   /** As long as this is not called, neither side hears that the other is gone. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
     this.#closed = true;
     this.listener.close();
     for (const conn of this.#open) closeQuietly(conn);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { concat } from "../../core/bytes.ts";
 import { PeerProtocolError } from "../../core/errors.ts";
 import { Decoder } from "../../core/protocol/decoder.ts";
+import type { Held } from "../../core/protocol/held.ts";
 import type { CachePlace, Payload, ToWorker } from "../../core/protocol/messages.ts";
 import { encodeToManager } from "../../core/protocol/to_manager.ts";
 import { ToWorkerGrammar } from "../../core/protocol/to_worker.ts";
@@ -13,7 +14,10 @@ import { bytesOf, epochOffsetMs, identity, pathOf, textOf } from "./builders.ts"
 import { type End, type Folder, isFolder, type Step, Steps, type Tree } from "./transcript_ends.ts";
 
 /** What `! connect` may say of a worker. */
-type Newcomer = Partial<Resources> & Partial<Omit<WorkerIdentity, "resources">>;
+type Newcomer =
+  & Partial<Resources>
+  & Partial<Omit<WorkerIdentity, "resources">>
+  & { readonly holds?: readonly Held[] };
 
 export class WorkerEnd implements End {
   readonly #out = new Steps();
@@ -26,15 +30,19 @@ export class WorkerEnd implements End {
   #storing: { readonly place: CachePlace; readonly mode: number } | null = null;
   #payload: Uint8Array[] = [];
   #closed = false;
+  readonly #holds: readonly Held[];
 
-  constructor({ cores = 2, memoryMb = 500, diskMb = 1000, gpus = 0, ...more }: Newcomer) {
+  constructor(
+    { cores = 2, memoryMb = 500, diskMb = 1000, gpus = 0, holds = [], ...more }: Newcomer,
+  ) {
     const resources = { cores, memoryMb, diskMb, gpus };
     const who = { ...identity, ...more, resources };
     this.#machine = new WorkerMachine(who, { idleTimeoutMs: 900_000 }, 0);
+    this.#holds = holds;
   }
 
   connect(nowMs: number): void {
-    this.#deliver({ type: "connected" }, nowMs);
+    this.#deliver({ type: "connected", holds: this.#holds }, nowMs);
   }
 
   tick(nowMs: number): void {
@@ -95,6 +103,9 @@ export class WorkerEnd implements End {
       }
       case "fetch_failed":
         this.#deliver({ type: "fetch_failed", cacheName: name, why: trouble! }, nowMs);
+        break;
+      case "holds":
+        this.#deliver({ type: "holds", held: { bytes: id, sha256: trouble! } }, nowMs);
         break;
       case "delivered":
         this.#deliver({ type: "delivered", trouble: (args[0] ?? null) as string | null }, nowMs);
