@@ -39,9 +39,9 @@ export class Kept implements AsyncDisposable {
 
   /**
    * Takes those of the files that are worth it, and lets the oldest go so that no more than
-   * `bytesMax` are kept. They are hashed in the background.
+   * `bytesMax` are kept. They are hashed in the background. What cannot be moved stays where it is.
    */
-  add(paths: readonly string[], bytesMax: number): void {
+  async add(paths: readonly string[], bytesMax: number): Promise<void> {
     const found = paths.flatMap((path) => {
       const bytes = bytesWorthKeeping(path);
       return bytes === null ? [] : [{ path, bytes, sha256: null }];
@@ -49,15 +49,19 @@ export class Kept implements AsyncDisposable {
     // The smallest go first, if some of them have to.
     for (const file of found.sort((a, b) => a.bytes - b.bytes)) {
       const path = `${this.folder}/new.${++this.#serial}`;
-      Deno.renameSync(file.path, path);
-      this.#files.add({ ...file, path });
+      try {
+        await Deno.rename(file.path, path);
+        this.#files.add({ ...file, path });
+      } catch {
+        // A task may have removed even our folder; then there is nothing to keep.
+      }
     }
     let bytes = [...this.#files].reduce((sum, file) => sum + file.bytes, 0);
     for (const file of this.#files) {
       if (this.#files.size <= heldCountMax && bytes <= bytesMax) break;
       bytes -= file.bytes;
       this.#files.delete(file);
-      Deno.removeSync(file.path);
+      await removeIfThere(file.path);
     }
     this.#hashing ??= this.#hashAll().finally(() => this.#hashing = null);
   }

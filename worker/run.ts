@@ -9,6 +9,7 @@ import { type Backoff, pauseMs } from "../core/worker/backoff.ts";
 import { ProtocolGuess, protocolsTried } from "../core/worker/guess.ts";
 import { type FoundManager, showAddress } from "../core/worker/managers.ts";
 import { wrapCommand } from "../core/worker/wrapper.ts";
+import { openCgroups } from "../io/cgroup.ts";
 import { delay } from "../io/clock.ts";
 import { type Connected, connectTo, type IpMode } from "./connect.ts";
 import { gpuFeatures } from "./features.ts";
@@ -93,6 +94,9 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   await using guard = Guard.start(workspace.path);
   await using spawner = openSpawner({ owner: workspace.path });
   using monitor = new Monitor();
+  const found = openCgroups();
+  using cgroups = "why" in found ? null : found;
+  debug("wq", "why" in found ? `tasks are measured by /proc: ${found.why}` : found.version);
   const resources = await detectResources(options.resources, workspace.path);
   if (spawner.unmeasured !== null) log(`Tasks are not measured: ${spawner.unmeasured}`);
   const features = [...new Set([...options.features, ...await gpuFeatures()])];
@@ -103,7 +107,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     workspace,
     spawner,
     guard,
-    monitor,
+    watcher: { monitor, cgroups },
     identity,
     limits: options.limits,
     wrap: (command) => taskWrapper === undefined ? command : wrapCommand(taskWrapper, command),

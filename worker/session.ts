@@ -23,10 +23,9 @@ import { environmentOf, ownEnvironment } from "./environment.ts";
 import { deliveryCommand, Obtainer } from "./obtain.ts";
 import { sendCached } from "./send_cached.ts";
 import type { Guard } from "./guard.ts";
-import type { Monitor, TaskMonitor } from "./monitor.ts";
 import type { Spawner, TaskProcess } from "./process.ts";
 import type { Sandbox } from "./sandboxes.ts";
-import { measuredOf, watchTask } from "./watched.ts";
+import { type WatchedTask, type Watcher, watchTask } from "./watched.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** How often the machine looks at the clock. */
@@ -65,7 +64,7 @@ export interface SessionParts {
   readonly workspace: Workspace;
   readonly spawner: Spawner;
   readonly guard: Guard;
-  readonly monitor: Monitor;
+  readonly watcher: Watcher;
   readonly identity: WorkerIdentity;
   readonly limits: WorkerLimits;
   /** What is run for a task's command, e.g. inside a wrapper. */
@@ -283,34 +282,28 @@ export class Session {
   }
 
   #start(task: TaskBlock): void {
-    const { workspace, spawner, guard, monitor } = this.parts;
+    const { workspace, spawner, guard, watcher } = this.parts;
     const attempt = this.#attempts.get(task.taskId)!;
     const { folder, temporary, printedPath } = attempt.sandbox;
     this.#step(attempt, async () => {
       const folders = { workspace: workspace.path, temporary, wqx: workspace.wqxPath };
       const env = environmentOf(task, this.#ownEnvironment, folders);
       const command = this.parts.wrap(task.command);
-      let watch: TaskMonitor | null = null;
-      const ending = () => watch?.lookAtEnded();
+      let watched: WatchedTask | null = null;
+      const ending = () => watched?.ending();
       const request = { command, cwd: folder, env, outputPath: printedPath, ending };
       try {
         attempt.process = await spawner.spawn(request);
         const { group, exited } = attempt.process;
         guard.add(group);
-        watch = watchTask(monitor, task, attempt.process, folder);
+        watched = watchTask(watcher, task, attempt.process, folder);
         if (attempt.forgotten) attempt.process.kill();
         const exit = await exited.finally(() => guard.remove(group));
-        const { measured } = exit;
-        return {
-          type: "exited",
-          taskId: task.taskId,
-          exit: watch === null
-            ? exit
-            : { ...exit, measured: measuredOf(measured, watch.finish(measured)) },
-        };
+        const measured = watched?.finish(exit.measured) ?? exit.measured;
+        return { type: "exited", taskId: task.taskId, exit: { ...exit, measured } };
       } catch (error) {
         if (!(error instanceof RunError)) throw error;
-        watch?.finish(null);
+        watched?.finish(null);
         Deno.writeTextFileSync(printedPath, `${error.message}\n`, { mode: 0o600 });
         const exit = { exitCode: 127, wallMs: 0, measured: null };
         return { type: "exited", taskId: task.taskId, exit };

@@ -5,8 +5,25 @@ import { resourceOf } from "../core/monitor/resources.ts";
 import { type Summary, usageByName } from "../core/monitor/summary.ts";
 import type { Exhaustion, Measured } from "../core/protocol/measured.ts";
 import type { TaskBlock } from "../core/protocol/messages.ts";
-import type { Monitor, TaskMonitor } from "./monitor.ts";
+import { descendantsOf } from "../io/procfs.ts";
+import type { Cgroups, TaskCgroup } from "../io/cgroup.ts";
+import type { Monitor } from "./monitor.ts";
 import type { TaskProcess } from "./process.ts";
+
+/** What watches the tasks of a worker. */
+export interface Watcher {
+  readonly monitor: Monitor;
+  /** Where the kernel can count and limit as well; `null` where it may not be asked to. */
+  readonly cgroups: Cgroups | null;
+}
+
+/** A task that is being watched. */
+export interface WatchedTask {
+  /** Its main process has ended, and is not waited for yet. */
+  ending(): void;
+  /** Nothing of it is left. `final`: what `wait4` told, if anything. */
+  finish(final: Measured | null): Measured;
+}
 
 /**
  * Starts to monitor a task as its manager asked; `null` if it did not. The task is held to the
@@ -14,28 +31,60 @@ import type { TaskProcess } from "./process.ts";
  * harms nobody.
  */
 export function watchTask(
-  monitor: Monitor,
+  { monitor, cgroups }: Watcher,
   task: TaskBlock,
   process: TaskProcess,
   folder: string,
-): TaskMonitor | null {
+): WatchedTask | null {
   const mode = monitorModeIn(task.env);
   if (mode === "off") return null;
-  return monitor.watch({
+  const memoryMb = task.memoryMb > 0 ? task.memoryMb : undefined;
+  const cgroup = cgroupFor(cgroups, process.pid, mode === "watchdog" ? memoryMb : undefined);
+  const watch = monitor.watch({
     mode,
     limits: {
-      ...(task.memoryMb > 0 && { memoryMb: task.memoryMb }),
+      ...(memoryMb !== undefined && { memoryMb }),
       ...(task.diskMb > 0 && { diskMb: task.diskMb }),
     },
     pid: process.pid,
     session: process.group,
     folders: [folder],
+    cgroup,
     onExceeded: () => process.kill(),
   });
+  return {
+    ending: () => watch.lookAtEnded(),
+    finish: (final) => {
+      const measured = measuredOf(final, watch.finish(final));
+      cgroup?.remove();
+      return measured;
+    },
+  };
 }
 
-/** What `wait4` told, with all that the monitor saw; `null` if neither knows anything. */
-export function measuredOf(final: Measured | null, { usage, broken, killed }: Summary): Measured {
+/** A group that cannot be made, or joined, is done without. */
+function cgroupFor(
+  cgroups: Cgroups | null,
+  pid: number,
+  memoryMb: number | undefined,
+): TaskCgroup | null {
+  if (cgroups === null) return null;
+  try {
+    const group = cgroups.make(`wqx-task-${pid}`, memoryMb);
+    if (group.add(pid)) {
+      // What it started before that; the rest is born in the group.
+      for (const child of descendantsOf(pid)) group.add(child);
+      return group;
+    }
+    group.remove();
+  } catch {
+    // The folder may have been taken away since the worker started.
+  }
+  return null;
+}
+
+/** What `wait4` told, with all that the monitor saw. */
+function measuredOf(final: Measured | null, { usage, broken, killed }: Summary): Measured {
   const monitored = Object.fromEntries(
     Object.entries(usageByName(usage)).map(([name, value]) => [name, rounded(value)]),
   );

@@ -176,7 +176,7 @@ export class Workspace implements AsyncDisposable {
       if (!staying.has(name)) await removeIfThere(`${this.path}/${name}`);
     }
     // Now that the sandboxes are gone, nothing else links to what is in the cache.
-    this.kept.add([...this.#sent].map((name) => this.cachePath(name)), keepBytesMax);
+    await this.kept.add([...this.#sent].map((name) => this.cachePath(name)), keepBytesMax);
     this.#sent.clear();
     await removeIfThere(`${this.path}/cache`);
     await this.#makeFolders();

@@ -1,7 +1,7 @@
 /** Why an attempt failed, as a sentence goes on after "the task failed: ". */
 import type { Failure, Report } from "./tasks.ts";
 import type { Exhaustion, Measured } from "../protocol/measured.ts";
-import { type ResultCode, resultCode } from "../protocol/messages.ts";
+import { resultCode } from "../protocol/messages.ts";
 import type { Resources } from "../resources.ts";
 import { formatSizeMb } from "../units.ts";
 

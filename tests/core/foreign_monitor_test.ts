@@ -122,8 +122,7 @@ Deno.test("a task that has wqx already is not sent another", () => {
   const probe = probeWith("watchdog");
   probe.join();
   probe.submit({ inputs: [wqxInput({ kind: "buffer", bytes: bytesOf("own"), mode: 0o755 })] });
-  const { inputs, block } = only(probe.schedule(), "dispatch")[0]!; block: { inputs: unknown[]; command: string } },
-  ];
+  const { inputs, block } = only(probe.schedule(), "dispatch")[0]!;
   assert.deepEqual([inputs.length, block.inputs.length], [1, 1]);
   assert.match(block.command, /^exec '\.\/wqx' monitor /);
 });
@@ -132,7 +131,7 @@ Deno.test("files of the task may have the names that the monitor would use", () 
   const probe = probeWith("watchdog");
   probe.join();
   probe.submit({
-    inputs: [input("wqx/table"), input("cctools-monitor.summary")],
+    inputs: [input("wqx/table", { cacheName: "in-table" }), input("cctools-monitor.summary")],
     outputs: [output("wqx-")],
   });
   const { command, inputs, outputs } = block(probe);

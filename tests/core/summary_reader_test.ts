@@ -33,9 +33,10 @@ Deno.test("a summary reads as it was written, in one line or many", () => {
     assert.equal(back.killed, summary.killed);
     assert.equal(back.exitStatus, object["exit_status"]);
     assert.equal(Object.keys(back.broken).length, summary.broken.length);
+    // `+ 0`: JSON knows one zero only.
     const shown = resourceTable.flatMap((row) => {
       const value = row.key === null ? undefined : summary.usage[row.key];
-      return value === undefined ? [] : [[row.name, shownValue(row, value)]];
+      return value === undefined ? [] : [[row.name, shownValue(row, value) + 0]];
     });
     assert.deepEqual(back.measured, Object.fromEntries(shown));
   }));

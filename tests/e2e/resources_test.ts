@@ -1,6 +1,7 @@
 /** The ways in which an analysis may size its tasks, on real processes. */
 import assert from "node:assert/strict";
 import type { ReportedAttempt, ReportedTask } from "../../core/analysis/report.ts";
+import { needs } from "../support/skip.ts";
 import { until } from "../support/until.ts";
 import { demo, readJson, TestBed, type Wqx } from "../support/wqx.ts";
 
@@ -197,4 +198,47 @@ Deno.test("a task over its memory is ended at once, and nothing of its tree is l
   assert.match(result.why, /^it needs more than 200 MB memory, its limit \(it had \d+ MB/);
   assert.ok(result.wall_time < 30 && result.measured.memory > 200, line);
   await until(() => bed.clean().then(() => true), { what: "the end of its processes" });
+});
+
+const cgroupRoot = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"].find(isWritableGroup);
+
+function isWritableGroup(folder: string): boolean {
+  try {
+    const kept = Deno.statSync(`${folder}/cgroup.procs`).isFile;
+    const counts = [...Deno.readDirSync(folder)].some(({ name }) =>
+      name === "memory.limit_in_bytes" || name === "memory.stat"
+    );
+    return kept && counts && Deno.uid() === 0;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test({
+  ...needs(
+    cgroupRoot !== undefined,
+    "no control group can be made here",
+    "in a control group that it was given, a worker holds tasks to their memory",
+  ),
+  fn: async () => {
+    await using bed = await TestBed.create();
+    const group = `${cgroupRoot}/wqx-test-${Deno.pid}`;
+    await Deno.mkdir(group);
+    try {
+      const hog = "python3 -c 'b = bytearray(600 << 20); import time; time.sleep(60)'";
+      const tasks = [{ command: hog, resources: { memory: "100MB" } }, { command: "true" }];
+      const lines = tasks.map((task) => `${JSON.stringify(task)}\n`).join("");
+      await bed.folder.write("t.jsonl", lines);
+      const wqx = await bed.run(["manager", "t.jsonl"], { env: { WQX_CGROUP: group } });
+      const results = wqx.stdout.trim().split("\n").map((line) => JSON.parse(line));
+      const [over, fine] = results.sort((a, b) => a.id - b.id);
+      assert.match(over.why, /^it needs more than 100 MB memory, its limit/);
+      // The kernel leaves it no more than the headroom above its limit.
+      assert.ok(over.measured.memory < 200, `${over.measured.memory} MB`);
+      assert.equal(fine.state, "success");
+      await bed.clean();
+    } finally {
+      await Deno.remove(group);
+    }
+  },
 });

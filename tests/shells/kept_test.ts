@@ -55,7 +55,7 @@ Deno.test("large files are kept under their hashes and given out once", async ()
   await Deno.link(linked, bed.folder.join("elsewhere"));
   await Deno.symlink(small, bed.folder.join("link"));
   const others = [small, linked, bed.folder.join("link"), bed.folder.path, "/nowhere"];
-  bed.kept.add([bed.file(3), bed.file(4), ...others], 1e9);
+  await bed.kept.add([bed.file(3), bed.file(4), ...others], 1e9);
   await bed.holds(2);
   const hashes = [hashOf(content(3)), hashOf(content(4))];
   assert.deepEqual(bed.names, [...hashes].sort());
@@ -67,7 +67,7 @@ Deno.test("large files are kept under their hashes and given out once", async ()
   assert.equal(await sha256Of(target), hashes[0]);
   await assert.rejects(bed.kept.take(hashes[0]!, target, never), /does not have it any more/);
   await assert.rejects(bed.kept.take("../../etc/passwd", target, never), /does not have it/);
-  bed.kept.add([target], 1e9);
+  await bed.kept.add([target], 1e9);
   await bed.holds(2);
 });
 
@@ -75,23 +75,23 @@ Deno.test("the same content is kept once", async () => {
   await using bed = await Bed.create();
   const first = bed.file(1);
   await Deno.copyFile(first, bed.folder.join("again"));
-  bed.kept.add([first, bed.folder.join("again"), bed.file(2)], 1e9);
+  await bed.kept.add([first, bed.folder.join("again"), bed.file(2)], 1e9);
   await bed.holds(2);
 });
 
 Deno.test("no more is kept than there is room for: the oldest go first, of one time the smallest", async () => {
   await using bed = await Bed.create();
-  bed.kept.add([bed.file(1, 2 * heldBytesMin)], 1e9);
+  await bed.kept.add([bed.file(1, 2 * heldBytesMin)], 1e9);
   await bed.holds(1);
   const bytesMax = 3 * heldBytesMin;
-  bed.kept.add([bed.file(2, 2 * heldBytesMin), bed.file(3), bed.file(4)], bytesMax);
+  await bed.kept.add([bed.file(2, 2 * heldBytesMin), bed.file(3), bed.file(4)], bytesMax);
   await bed.holds(2);
   const { held } = bed.kept;
   assert.deepEqual(held.map(({ bytes }) => bytes), [heldBytesMin, 2 * heldBytesMin]);
-  bed.kept.add(Array.from({ length: heldCountMax + 3 }, (_, i) => bed.file(10 + i)), 1e9);
+  await bed.kept.add(Array.from({ length: heldCountMax + 3 }, (_, i) => bed.file(10 + i)), 1e9);
   await bed.holds(heldCountMax);
   assert.ok(!bed.kept.held.some(({ sha256 }) => held.some((old) => old.sha256 === sha256)));
-  bed.kept.add([], 0);
+  await bed.kept.add([], 0);
   assert.deepEqual([bed.names, bed.kept.held], [[], []]);
 });
 
@@ -104,7 +104,7 @@ Deno.test("a kept file that was changed, cut or removed is not given out, and is
     [(path) => Deno.removeSync(path), /No such file/],
   ];
   for (const [harm, why] of harms) {
-    bed.kept.add([bed.file(1)], 1e9);
+    await bed.kept.add([bed.file(1)], 1e9);
     await bed.holds(1);
     const { sha256 } = bed.kept.held[0]!;
     harm(bed.folder.join("kept", sha256));
@@ -116,7 +116,7 @@ Deno.test("a kept file that was changed, cut or removed is not given out, and is
 
 Deno.test("a taking that is broken off leaves the file for the next link", async () => {
   await using bed = await Bed.create();
-  bed.kept.add([bed.file(1)], 1e9);
+  await bed.kept.add([bed.file(1)], 1e9);
   await bed.holds(1);
   const { sha256 } = bed.kept.held[0]!;
   const target = bed.folder.join("taken");
@@ -125,9 +125,18 @@ Deno.test("a taking that is broken off leaves the file for the next link", async
   assert.equal(await sha256Of(target), hashOf(content(1)));
 });
 
+Deno.test("without its folder the store keeps nothing, and is well", async () => {
+  await using bed = await Bed.create();
+  await bed.kept.add([bed.file(1)], 1e9);
+  await bed.holds(1);
+  await Deno.remove(bed.folder.join("kept"), { recursive: true });
+  await bed.kept.add([bed.file(2)], 0);
+  assert.deepEqual(bed.kept.held, []);
+});
+
 Deno.test("a store that is closed while it hashes stops at once", async () => {
   await using bed = await Bed.create();
-  bed.kept.add([bed.file(1, 50 * heldBytesMin)], 1e9);
+  await bed.kept.add([bed.file(1, 50 * heldBytesMin)], 1e9);
   await bed.kept[Symbol.asyncDispose]();
   assert.deepEqual(bed.kept.held, []);
 });

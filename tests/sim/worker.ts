@@ -15,6 +15,7 @@ import type {
   WorkerIdentity,
 } from "../../core/worker/actions.ts";
 import { WorkerMachine } from "../../core/worker/machine.ts";
+import { askedIn, cannotStart, monitored } from "./monitored.ts";
 import type { Timeline } from "./timeline.ts";
 import type { End, Wire } from "./wire.ts";
 
@@ -35,6 +36,10 @@ export interface SimWorkerOptions {
   /** Factor on the time of everything. */
   readonly slowness: number;
   readonly execute: (command: string, sandbox: Files) => Effect;
+  /** Says and knows nothing of wqx. */
+  readonly foreign: boolean;
+  /** Whether a monitor that was sent along cannot be started this time. */
+  readonly monitorFails: () => boolean;
   /** Whether keeping a received object fails this time. */
   readonly storeFails: () => boolean;
   /** What is left of earlier links, by content hash. */
@@ -127,9 +132,12 @@ export class SimWorker {
 
   #perform(action: WorkerAction): void {
     switch (action.type) {
-      case "send":
-        this.#send(encodeToManager(action.message));
+      case "send": {
+        const { message } = action;
+        const ofWqx = message.type === "info" && message.key.startsWith("wqx");
+        if (!(ofWqx && this.options.foreign)) this.#send(encodeToManager(message));
         break;
+      }
       case "store":
         this.#storing = { name: action.place.cacheName, pieces: [] };
         break;
@@ -230,7 +238,7 @@ export class SimWorker {
 
   #start(task: TaskBlock): void {
     const attempt = this.#attempts.get(task.taskId)!;
-    const effect = this.options.execute(task.command, attempt.sandbox);
+    const effect = this.#execute(task, attempt.sandbox);
     const { memoryMb = 10 } = effect;
     const usage = { cpuUserMs: effect.ms, cpuSystemMs: 0, memoryPeakMb: memoryMb };
     if (monitorModeIn(task.env) === "watchdog" && memoryMb > task.memoryMb) {
@@ -251,6 +259,14 @@ export class SimWorker {
       const exit = { exitCode: effect.exitCode, wallMs: effect.ms, measured: usage };
       return { type: "exited", taskId: task.taskId, exit };
     });
+  }
+
+  #execute({ command }: TaskBlock, sandbox: Files): Effect {
+    const { slowness, execute, monitorFails } = this.options;
+    const asked = askedIn(command);
+    if (asked === null) return execute(command, sandbox);
+    if (monitorFails()) return cannotStart;
+    return monitored(asked, sandbox, slowness, execute);
   }
 
   #stageOut(task: TaskBlock): void {

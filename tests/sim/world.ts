@@ -3,7 +3,9 @@ import { modes } from "../../core/allocation/mod.ts";
 import { seededRng } from "../../core/env.ts";
 import { monitorModes } from "../../core/monitor/mode.ts";
 import { protocolsSpoken } from "../../core/protocol/messages.ts";
+import type { MonitorProgram } from "../../core/scheduler/foreign_monitor.ts";
 import { Scheduler } from "../../core/scheduler/machine.ts";
+import { bytesOf } from "../support/builders.ts";
 import { AnalysisWorkload } from "./analysis_workload.ts";
 import { drawFaults, type Faults } from "./faults.ts";
 import { SimManager } from "./manager.ts";
@@ -12,6 +14,11 @@ import { Timeline } from "./timeline.ts";
 import { Wire } from "./wire.ts";
 import { type Files, SimWorker } from "./worker.ts";
 import type { Workload } from "./workload.ts";
+
+const foreignMonitor: MonitorProgram = {
+  source: { kind: "buffer", bytes: bytesOf("wqx"), mode: 0o755 },
+  diskMb: 46,
+};
 
 /** After the last fault everything has to be done within this virtual time. */
 const calmMsMax = 4 * 3_600_000;
@@ -64,7 +71,7 @@ class World {
     // In mode `fixed` as real managers have it; the others start from nothing.
     const max = mode === "fixed" ? { cores: 1 } : {};
     const allocations = new Map([["default", { mode, chance: this.#rng, max }]]);
-    const sized = { stragglerFactors, allocations, monitor };
+    const sized = { stragglerFactors, allocations, monitor, foreignMonitor };
     this.#manager = new SimManager(this.#timeline, {
       scheduler: options.scheduler?.() ?? new Scheduler(sized),
       unreadable: () => this.#faulty() && this.#rng() < faults.inputUnreadable,
@@ -128,6 +135,8 @@ class World {
       },
       slowness: 1 + rng() * (this.#faults.slownessMax - 1),
       execute: (command, sandbox) => this.#workload.execute(command, sandbox),
+      foreign: rng() < 0.3,
+      monitorFails: () => this.#faulty() && rng() < this.#faults.taskFails,
       storeFails: () => this.#faulty() && rng() < this.#faults.storeFails,
       kept: place.kept,
       keptGarbled: () => this.#faulty() && rng() < this.#faults.keptGarbled,
