@@ -11,12 +11,16 @@ const pieceBytes = 1024 ** 2;
 export async function sha256Of(path: string, signal?: AbortSignal): Promise<string> {
   using file = await Deno.open(path);
   const hash = createHash("sha256");
-  const piece = new Uint8Array(pieceBytes);
+  // One is read, in another thread, while the other is hashed.
+  let [next, current] = [new Uint8Array(pieceBytes), new Uint8Array(pieceBytes)];
+  let reading = file.read(next);
   for (;;) {
-    signal?.throwIfAborted();
-    const count = await file.read(piece);
+    const count = await reading;
     if (count === null) return hash.digest("hex");
-    hash.update(piece.subarray(0, count));
+    signal?.throwIfAborted();
+    [next, current] = [current, next];
+    reading = file.read(next);
+    hash.update(current.subarray(0, count));
   }
 }
 
