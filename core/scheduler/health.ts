@@ -69,6 +69,8 @@ function overtakeStragglers(state: SchedulerState, nowMs: number): void {
   if (stragglerFactors.size === 0) return;
   for (const task of state.tasks.values()) {
     if (task.phase.name !== "running" || task.phase.copies.length > 1) continue;
+    // With no try left its copies would take turns for ever, each failing while the other runs.
+    if (task.attempts.filter(hasFailed).length > task.spec.retriesMax) continue;
     const { category } = task.spec;
     const factor = stragglerFactors.get(category) ?? stragglerFactors.get("default");
     const { successes, wallMs } = state.category(category);

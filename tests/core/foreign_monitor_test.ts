@@ -16,6 +16,7 @@ import {
   only,
   output,
   resources,
+  type Told,
 } from "../support/builders.ts";
 
 const source = { kind: "file", path: "/opt/wqx" } as const;
@@ -41,7 +42,7 @@ function end(
   worker: WorkerId,
   id: TaskId,
   written: Written,
-  told: { readonly exitCode?: number; readonly printed?: string } = {},
+  told: Told = {},
 ): void {
   probe.take();
   probe.receive(worker, { type: "available_results" });
@@ -55,6 +56,7 @@ function end(
     const bytes = bytesOf(JSON.stringify(written));
     probe.receive(worker, { type: "file", path, length: bytes.length });
     const { into } = only(probe.take(), "receive").at(-1)!;
+    assert.equal(into.kind, bytes.length <= summaryBytesMax ? "printed" : "nobody");
     probe.stored(worker, into.kind === "printed" ? { kind: "printed", bytes } : { kind: "file" });
   }
   probe.receive(worker, { type: "end" });
@@ -184,7 +186,8 @@ Deno.test("what was measured there is what workers of wqx measure", () => {
   const id = probe.submit({ outputs: [output("a"), output("b", { when: "failure" })] });
   probe.schedule();
   probe.nowMs += 5000;
-  end(probe, worker, id, { ...normal, wall_time: [0.5, "s"], disk: [47, "MB"] });
+  const written = { ...normal, wall_time: [0.5, "s"], disk: [47, "MB"] };
+  end(probe, worker, id, written, { wallUs: 600_000 });
   assert.deepEqual(asked(probe), ["out-a"]);
   give(probe, worker, "out-a");
   const { attempt } = only(probe.take(), "attempt_ended")[0]!;
@@ -195,6 +198,7 @@ Deno.test("what was measured there is what workers of wqx measure", () => {
     monitored: { wall_time: 0.5, cpu_time: 2, memory: 70, disk: 1 },
   });
   assert.deepEqual([attempt.exitCode, attempt.ending], [0, { kind: "success" }]);
+  assert.equal(attempt.wallMs, 500, "without the start of the monitor");
 });
 
 Deno.test("the exit code is the command's, and says which outputs are wanted", () => {
@@ -315,6 +319,33 @@ Deno.test("a task may be canceled while its summary is under way", () => {
   assert.deepEqual(asked(probe), [], "nobody wants its outputs");
   const next = probe.submit();
   assert.deepEqual(probe.dispatched(), [`${next} on ${worker}`]);
+});
+
+Deno.test("of a copy that fails while another one runs no summary is waited for", () => {
+  const probe = new ManagerProbe({ stragglerSuccessesMin: 1 }, {
+    monitor: "watchdog",
+    foreignMonitor: { source, diskMb },
+    stragglerFactors: new Map([["default", 2]]),
+  });
+  const slow = probe.join(resources(1));
+  const first = probe.submit();
+  probe.schedule();
+  probe.nowMs += 1000;
+  end(probe, slow, first, { ...normal, wall_time: [1, "s"] });
+  const id = probe.submit();
+  probe.schedule();
+  const free = probe.join(resources(1));
+  probe.after(10);
+  probe.take();
+  probe.receive(free, { type: "available_results" });
+  probe.result(free, id, { exitCode: 2 });
+  probe.receive(free, { type: "end" });
+  const { attempt, again } = only(probe.take(), "attempt_ended")[0]!;
+  assert.deepEqual([attempt.exitCode, again], [null, true]);
+  const why = "it failed while another copy ran";
+  assert.deepEqual(attempt.ending, { kind: "failure", code: 0, why });
+  end(probe, slow, id, normal);
+  assert.deepEqual(probe.ends(), [[id, { kind: "success" }]]);
 });
 
 Deno.test("a command that is too long to be wrapped runs as it is", () => {

@@ -344,6 +344,17 @@ Deno.test("both copies are ended when a task is canceled, and both may be lost",
   assert.deepEqual(lost.probe.dispatched(), [`${lost.id} on ${worker}`]);
 });
 
+Deno.test("copies of a task without a try left do not take turns for ever", () => {
+  const { probe, free, slow, id } = straggling({ retriesMax: 0 });
+  probe.join(resources(1));
+  probe.after(30);
+  probe.finish(free, id, { exitCode: 1 });
+  probe.take();
+  assert.deepEqual(only(probe.after(100), "dispatch"), [], "no third one");
+  probe.finish(slow, id, { exitCode: 1 });
+  assert.equal(probe.ends()[0]?.[1].kind, "failure");
+});
+
 Deno.test("a copy whose outputs are under way is a straggler no more", () => {
   const { probe, slow, id } = straggling({ outputs: [output("o")] });
   probe.receive(slow, { type: "available_results" });

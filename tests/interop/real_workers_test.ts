@@ -1,5 +1,6 @@
 /** wqx managers and real workers, which are Debian's and speak protocol 9. */
 import assert from "node:assert/strict";
+import type { ResultLine } from "../../core/tasklist/result.ts";
 import {
   needsParts,
   realProtocol,
@@ -9,7 +10,7 @@ import {
 import { HttpFiles } from "../support/http_files.ts";
 import { Recorder } from "../support/recorder.ts";
 import { until } from "../support/until.ts";
-import { demo, readJson, TestBed } from "../support/wqx.ts";
+import { demo, readJson, TestBed, wqxFromSource } from "../support/wqx.ts";
 import { resultsOf, startTaskList, startWqxWorker } from "./wqx_parts.ts";
 
 const taskCount = 500;
@@ -306,6 +307,92 @@ Deno.test({
       task.attempts.at(-1)!.worker
     );
     for (const worker of ["w1", "w2"]) assert.ok(workers.includes(worker), `${worker} had no task`);
+    for (const { attempts } of tasks) {
+      const { worker, memoryMb, cpuMs } = attempts.at(-1);
+      assert.ok(memoryMb > 40 && cpuMs > 10, `${worker}: ${memoryMb} MB, ${cpuMs} ms`);
+    }
+    await bed.clean();
+  },
+});
+
+/** `tail` holds so many MB until its input ends. */
+const holding = (mb: number) => `(head -c ${mb}M /dev/zero; sleep 0.5) | tail -c ${mb}M >/dev/null`;
+
+Deno.test({
+  ...needsParts(
+    "tasks are monitored on a real worker by the wqx that it is sent",
+    "work_queue_worker",
+  ),
+  async fn() {
+    await using bed = await TestBed.create();
+    const { manager, port } = await startTaskList(bed, [
+      { name: "measured", command: `${holding(100)}; echo "it's done" > "o t"`, outputs: ["o t"] },
+      { name: "busy", command: "timeout 0.5 sh -c 'while :; do :; done'; exit 7", retries: 0 },
+      { name: "killed", command: "kill -SEGV $$", retries: 0 },
+      // It would fit if it could have more, and may not.
+      { name: "held", category: "held", command: holding(300), resources: { memory: "150MB" } },
+      // It may, and the category of its own begins with a share of the worker.
+      { name: "climbs", category: "climbs", command: holding(600) },
+      { name: "late", command: "sleep 600; true", wall_time: "1s", retries: 0 },
+    ]);
+    await using _manager = manager;
+    await using recorder = Recorder.before(port);
+    await using real = startRealWorker(bed, recorder.port);
+    assert.equal(await manager.ended, 1, manager.stderr);
+    assert.equal(await real.ended, 0, real.stderr);
+    const results = new Map(resultsOf(manager).map((result) => [result.name, result]));
+    const of = (name: string) => results.get(name)!;
+
+    assert.equal(of("measured").state, "success", of("measured").why ?? "");
+    assert.equal(await Deno.readTextFile(bed.folder.join("o t")), "it's done\n");
+    const { memory, disk, total_processes } = of("measured").measured!;
+    assert.ok(memory! > 100 && memory! < 125, `${memory} MB`);
+    assert.ok(disk! <= 1 && total_processes! >= 2, `${disk} MB, ${total_processes} processes`);
+
+    assert.deepEqual([of("busy").state, of("busy").exit_code], ["failure", 7]);
+    const cpu = of("busy").measured!["cpu_time"]!;
+    assert.ok(cpu > 0.2 && cpu < 0.7, `${cpu} s`);
+    assert.equal(of("killed").exit_code, 128 + 11);
+
+    assert.match(of("held").why!, /^it needs more than 150 MB memory, its limit \(it had \d+ MB/);
+    assert.match(of("held").output, /Killed for memory/);
+    assert.ok(of("held").wall_time! < 0.5, "it was ended");
+    assert.equal(of("climbs").state, "success", of("climbs").why ?? "");
+    assert.ok(of("climbs").attempts > 1 && of("climbs").measured!["memory"]! > 600);
+
+    assert.equal(of("late").why, "it ran longer than its wall time");
+    assert.equal(recorder.transcript().match(/^M put wqx /gm)?.length, 1, "it was cached");
+    await bed.clean();
+  },
+});
+
+Deno.test({
+  ...needsParts(
+    "tasks of a real worker on which wqx cannot run fail, and say so",
+    "work_queue_worker",
+  ),
+  async fn() {
+    await using bed = await TestBed.create();
+    // Gone once the manager runs, so that what it sends along cannot start.
+    const deno = bed.folder.join("deno");
+    await Deno.copyFile(Deno.execPath(), deno);
+    await bed.folder.write("tasks.jsonl", '{"command": "true", "retries": 1}\n');
+    const main = wqxFromSource.slice(1);
+    await using manager = bed.start(
+      ["manager", "tasks.jsonl", "--workers", "none", "--port", "0", "--output", "run"],
+      { command: [deno, ...main] },
+    );
+    const [, port] = await manager.says(/Listening on port (\d+)/);
+    await Deno.remove(deno);
+    await using real = startRealWorker(bed, Number(port));
+    assert.equal(await manager.ended, 1, manager.stderr);
+    assert.equal(await real.ended, 0, real.stderr);
+    const [{ attempts, exit_code, why }] = resultsOf(manager) as [ResultLine];
+    assert.deepEqual([attempts, exit_code], [2, null]);
+    assert.match(
+      why!,
+      /^wqx, which was sent along .* cannot be started on this worker \(exit code 127/,
+    );
     await bed.clean();
   },
 });

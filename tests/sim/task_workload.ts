@@ -103,7 +103,9 @@ export class TaskWorkload implements Workload {
           }
           return;
         }
-        if (losses <= 20 && failures !== plan.spec.retriesMax + 1) {
+        // Of two copies the first that fails decides nothing.
+        const extra = failures - (plan.spec.retriesMax + 1);
+        if (losses <= 20 && extra !== 0 && extra !== 1) {
           throw new Error(`Task ${task.id} was given up after ${failures} failures`);
         }
         if (!mayFail && losses <= 20) throw new Error(`Task ${task.id} had no reason to fail`);
