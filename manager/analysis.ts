@@ -95,6 +95,7 @@ export class Analysis {
     const { name, port, workers, sizing } = this.spec;
     const sized = {
       monitor: sizing.monitor,
+      monitorForeign: sizing.monitorForeign,
       allocations: analysisAllocations(this.spec, Math.random),
     };
     await using crew: Crew<Progress> = Crew.start({ name, port, workers, ...sized }, this.options, {

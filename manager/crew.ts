@@ -56,6 +56,8 @@ type FromRun = "hostname" | "version" | "serving" | "foreignMonitor";
 export interface CrewOptions extends Omit<ManagerOptions, FromRun> {
   /** `null`: wait for workers from elsewhere. */
   readonly workers: Wanted | null;
+  /** Send the monitor to workers that are not of wqx. */
+  readonly monitorForeign: boolean;
 }
 
 export class Crew<P> implements AsyncDisposable {
@@ -64,7 +66,7 @@ export class Crew<P> implements AsyncDisposable {
   readonly #seen = new Map<string, string>();
 
   private constructor(
-    { workers, ...options }: CrewOptions,
+    { workers, monitorForeign, ...options }: CrewOptions,
     private readonly run: RunOptions<P>,
     private readonly hooks: RunHooks<P>,
   ) {
@@ -72,7 +74,7 @@ export class Crew<P> implements AsyncDisposable {
     const own = {
       version,
       serving,
-      foreignMonitor: monitorProgram(run.wqx),
+      ...(monitorForeign && { foreignMonitor: monitorProgram(run.wqx) }),
       ...(hostname !== undefined && { hostname }),
     };
     this.manager = Manager.listen({ ...options, ...own }, {

@@ -147,8 +147,8 @@ export async function jsonTaskList(
 function listSizing(
   categories: CategoriesYaml,
   overrides: Overrides,
-): Pick<ListSpec, "allocations" | "monitor"> {
-  const { mode, monitor } = runSizing(undefined, overrides);
+): Pick<ListSpec, "allocations" | "monitor" | "monitorForeign"> {
+  const { mode, ...monitoring } = runSizing(undefined, overrides);
   const settings = (resources: CategoryResourcesYaml | undefined): CategorySettings => {
     const own = resources?.mode ?? mode;
     const declared = resourcesOf(resources, {});
@@ -161,7 +161,7 @@ function listSizing(
   const named = Object.entries(categories ?? {}).flatMap(([name, { resources }]) =>
     resources === undefined ? [] : [[name, settings(resources)] as const]
   );
-  return { monitor, allocations: new Map([["default", settings(undefined)], ...named]) };
+  return { ...monitoring, allocations: new Map([["default", settings(undefined)], ...named]) };
 }
 
 /** What holds of a list that has no room for it. */

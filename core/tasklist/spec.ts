@@ -87,6 +87,8 @@ export interface ListSpec {
   /** By category, `default` for the others. */
   readonly allocations: ReadonlyMap<string, CategorySettings>;
   readonly monitor: MonitorMode;
+  /** On workers that are not of wqx, too. */
+  readonly monitorForeign: boolean;
 }
 
 /** As people are told of it: `task "fit" (12)`, `task 12`. */

@@ -6,9 +6,22 @@ import { monitorModeIn, monitorVariable } from "../../core/monitor/mode.ts";
 const chance = () => 0;
 
 Deno.test("modes that learn hold tasks to what they were given, unless something else is said", () => {
-  assert.deepEqual(sizingOf(), { mode: "adaptive", monitor: "watchdog" });
-  assert.deepEqual(sizingOf("fixed"), { mode: "fixed", monitor: "measure" });
-  assert.deepEqual(sizingOf("max-seen", "off"), { mode: "max-seen", monitor: "off" });
+  assert.deepEqual(sizingOf(), {
+    mode: "adaptive",
+    monitor: "watchdog",
+    monitorForeign: false,
+  });
+  assert.deepEqual(sizingOf("fixed"), {
+    mode: "fixed",
+    monitor: "measure",
+    monitorForeign: false,
+  });
+  assert.deepEqual(sizingOf("max-seen", "off"), {
+    mode: "max-seen",
+    monitor: "off",
+    monitorForeign: false,
+  });
+  assert.ok(sizingOf("adaptive", "measure").monitorForeign, "asked for");
 });
 
 Deno.test("what an analysis declares is the ceiling of its categories; fixed, it is given", () => {

@@ -60,7 +60,7 @@ Deno.test({
     const { manager, port } = await startTaskList(
       bed,
       await writeTasks(bed),
-      ...["--password", password, "--monitor", "off"],
+      ...["--password", password],
     );
     await using _manager = manager;
     await using ours = startWqxWorker(bed, port, "--password", password);
@@ -81,7 +81,7 @@ Deno.test({
   ),
   async fn() {
     await using bed = await TestBed.create();
-    const { manager, port } = await startTaskList(bed, await writeTasks(bed), "--monitor", "off");
+    const { manager, port } = await startTaskList(bed, await writeTasks(bed));
     await using _manager = manager;
     await using real = startRealWorker(bed, port);
     await manager.says(/w1 joined/);
@@ -292,7 +292,7 @@ Deno.test({
     const alone = await bed.run([...analysis, "--output", "alone"]);
     assert.equal(alone.code, 0, alone.stderr);
     await using manager = bed.start([
-      ...[...analysis, "--output", "together", "--workers", "none"],
+      ...[...analysis, "--output", "together", "--workers", "none", "--monitor", "watchdog"],
     ]);
     const [, port] = await manager.says(/Listening on port (\d+)/);
     await using real = startRealWorker(bed, Number(port));
@@ -325,16 +325,25 @@ Deno.test({
   ),
   async fn() {
     await using bed = await TestBed.create();
-    const { manager, port } = await startTaskList(bed, [
-      { name: "measured", command: `${holding(100)}; echo "it's done" > "o t"`, outputs: ["o t"] },
-      { name: "busy", command: "timeout 0.5 sh -c 'while :; do :; done'; exit 7", retries: 0 },
-      { name: "killed", command: "kill -SEGV $$", retries: 0 },
-      // It would fit if it could have more, and may not.
-      { name: "held", category: "held", command: holding(300), resources: { memory: "150MB" } },
-      // It may, and the category of its own begins with a share of the worker.
-      { name: "climbs", category: "climbs", command: holding(600) },
-      { name: "late", command: "sleep 600; true", wall_time: "1s", retries: 0 },
-    ]);
+    const { manager, port } = await startTaskList(
+      bed,
+      [
+        {
+          name: "measured",
+          command: `${holding(100)}; echo "it's done" > "o t"`,
+          outputs: ["o t"],
+        },
+        { name: "busy", command: "timeout 0.5 sh -c 'while :; do :; done'; exit 7", retries: 0 },
+        { name: "killed", command: "kill -SEGV $$", retries: 0 },
+        // It would fit if it could have more, and may not.
+        { name: "held", category: "held", command: holding(300), resources: { memory: "150MB" } },
+        // It may, and the category of its own begins with a share of the worker.
+        { name: "climbs", category: "climbs", command: holding(600) },
+        { name: "late", command: "sleep 600; true", wall_time: "1s", retries: 0 },
+      ],
+      "--monitor",
+      "watchdog",
+    );
     await using _manager = manager;
     await using recorder = Recorder.before(port);
     await using real = startRealWorker(bed, recorder.port);

@@ -35,6 +35,7 @@ class Probe implements AsyncDisposable {
       stragglerFactors: new Map(),
       allocations: new Map(),
       monitor: "off" as const,
+      monitorForeign: false,
     };
     this.ended = TaskListRun.run(spec, {
       view: {

@@ -197,6 +197,7 @@ Deno.test("a list says what holds for the run, and the command line wins", async
       ["other", { mode: "max-seen", max: { memoryMb: 2048 }, chance: Math.random }],
     ]),
     monitor: "watchdog",
+    monitorForeign: false,
   });
   const overrides = { port: { low: 1, high: 1 }, workers: "none" as const, output: "/o" };
   const other = (await load(yaml, { overrides })).spec;
