@@ -98,7 +98,7 @@ export const overrideOptions = {
     flags: "    --monitor MODE",
     describe:
       '"watchdog" ends tasks that use more than they were given, "measure" only measures, ' +
-      '"off" does neither',
+      '"off" does neither; given, workers that are not of wqx are sent the monitor',
     defaultShown: "watchdog; measure with --resource-mode fixed",
     parse: parseMonitorMode,
     group: "Tasks",

@@ -388,7 +388,10 @@ Deno.test({
     await bed.folder.write("tasks.jsonl", '{"command": "true", "retries": 1}\n');
     const main = wqxFromSource.slice(1);
     await using manager = bed.start(
-      ["manager", "tasks.jsonl", "--workers", "none", "--port", "0", "--output", "run"],
+      [
+        ...["manager", "tasks.jsonl", "--workers", "none", "--port", "0", "--output", "run"],
+        ...["--monitor", "measure"],
+      ],
       { command: [deno, ...main] },
     );
     const [, port] = await manager.says(/Listening on port (\d+)/);
