@@ -83,7 +83,7 @@ export class Crew<P> implements AsyncDisposable {
       workerJoined: (worker) => this.#joined(worker),
       workerLeft: (worker, why) => this.#left(worker, why),
       refused: (address, why) => view.note(`The connection from ${address} was refused: ${why}`),
-      tooLarge: (why) => view.note(`${why[0]!.toUpperCase()}${why.slice(1)}`),
+      tooLarge: (why) => view.note(upperFirst(why)),
       hostBlocked: (host, why) => view.note(`Host ${host} gets no tasks for a while: ${why}`),
     });
     const { port } = this.manager;
@@ -154,4 +154,9 @@ export class Crew<P> implements AsyncDisposable {
     const who = greeting === null ? `The connection from ${address}` : `Worker ${id}`;
     if (!this.hooks.over()) this.run.view.note(`${who} was lost: ${why}`);
   }
+}
+
+/** As a sentence begins. */
+export function upperFirst(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
 }

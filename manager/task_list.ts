@@ -23,7 +23,7 @@ import {
   type ListEntry,
   type ListSpec,
 } from "../core/tasklist/spec.ts";
-import { Crew, type RunOptions, type WorkerSeen } from "./crew.ts";
+import { Crew, type RunOptions, upperFirst, type WorkerSeen } from "./crew.ts";
 import { type Reader, ResultLog } from "./result_log.ts";
 import { reportName, resultsName, RunFolder } from "./run_folder.ts";
 import { prepareFiles } from "./task_files.ts";
@@ -55,6 +55,7 @@ export interface TaskListEnd {
 
 interface Driven {
   readonly workers: readonly WorkerSeen[];
+  readonly allocations: TaskProgress["allocations"];
   readonly progress: TaskProgress;
 }
 
@@ -126,7 +127,8 @@ export class TaskListRun {
     const feeding = this.#feed(crew).catch((error) => this.#finished.reject(error));
     await crew.until(Promise.race([this.#finished.promise, this.log.failed]));
     await feeding;
-    return { workers: crew.workersSeen, progress: this.#progress(crew) };
+    const { allocations } = crew.manager;
+    return { workers: crew.workersSeen, allocations, progress: this.#progress(crew) };
   }
 
   // Entries
@@ -319,7 +321,10 @@ export class TaskListRun {
       succeeded: success,
       failed,
       workers,
-      allocations: manager.allocations,
+      // Asked for only where it is shown: a list may have very many categories.
+      get allocations() {
+        return manager.allocations;
+      },
       elapsedMs,
       tasksPerSecond,
       leftMs: this.#exhausted && tasksPerSecond > 0 ? open / tasksPerSecond * 1000 : null,
@@ -331,7 +336,7 @@ export class TaskListRun {
     return this.#isOver ? "done" : "running";
   }
 
-  #report({ workers, progress: { allocations } }: Driven): unknown {
+  #report({ workers, allocations }: Driven): unknown {
     const { success, canceled } = this.#counts;
     const failed = this.#total > success + canceled;
     return {
@@ -346,8 +351,4 @@ export class TaskListRun {
       workers,
     };
   }
-}
-
-function upperFirst(text: string): string {
-  return text.slice(0, 1).toUpperCase() + text.slice(1);
 }

@@ -6,14 +6,14 @@
 import type { ProcessReading } from "../core/monitor/proc_text.ts";
 import { type KeptReading, readProcess } from "../io/proc_usage.ts";
 import { listProcesses, readEnvironment, readStat } from "../io/procfs.ts";
-import { markVariable } from "./orphans.ts";
+import { marksIn } from "./orphans.ts";
 
 /** A tree of processes, as it is found. */
 export interface Member {
   readonly pid: number;
   /** Of its own; null if it shares one with others, as in a terminal. */
   readonly session: number | null;
-  /** Value of {@link markVariable} in its environment, which its processes inherit. */
+  /** The marks in its environment (orphans.ts), which its processes inherit. */
   mark: string | null;
   /** As `performance.now()`: until then, no mark may mean that it has none yet. */
   readonly settledMs: number;
@@ -35,15 +35,9 @@ interface Known {
   kept: KeptReading | null;
 }
 
-/** The mark with which this process was started; null without one. */
+/** The marks with which this process was started; null without any. */
 function markOf(pid: number): string | null {
-  return markIn(readEnvironment(pid));
-}
-
-/** A text cut short, as it is read of a process that becomes another program, has no mark. */
-function markIn(environment: readonly string[] | null): string | null {
-  const entry = environment?.find((one) => one.startsWith(`${markVariable}=`));
-  return entry?.endsWith(">") ? entry.slice(markVariable.length + 1) : null;
+  return marksIn(readEnvironment(pid));
 }
 
 /** Whether it is one that is whole: empty or cut short, it was read at the wrong moment. */
@@ -108,7 +102,7 @@ export class Census {
     if (member === null && (parent === 1 || parent === Deno.pid)) {
       // Whoever forks away becomes a child of ours or of init.
       const environment = readEnvironment(pid);
-      member = this.#marked(markIn(environment));
+      member = this.#marked(marksIn(environment));
       early = environment !== null && !isWhole(environment) ||
         this.#members.values().some(isUnsettled);
     } else if (member === null) {

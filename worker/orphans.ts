@@ -14,7 +14,7 @@ import {
 } from "../io/procfs.ts";
 
 /** In the environment of every process of a task: `<OWNER#MARK>`, after those of outer workers. */
-export const markVariable = "WQX_TASK";
+const markVariable = "WQX_TASK";
 
 /** Prefix of all marks of one worker, as they stand in the environment. */
 export function ownerMark(owner: string): string {
@@ -30,12 +30,19 @@ export function withMark(
   return { ...env, [markVariable]: `${env[markVariable] ?? ""}${ownerMark(owner)}${mark}>` };
 }
 
-/** The mark of one of the owner's tasks in an environment as /proc has it. */
+/**
+ * All marks in an environment as /proc has it; `null` without any. One that is read while a program
+ * starts may end in the middle: then it has none yet.
+ */
+export function marksIn(environment: readonly string[] | null): string | null {
+  const entry = environment?.find((one) => one.startsWith(`${markVariable}=`));
+  return entry?.endsWith(">") ? entry.slice(markVariable.length + 1) : null;
+}
+
+/** The mark of one of the owner's tasks. */
 function markIn(environment: readonly string[] | null, owner: string): string | null {
-  const value = environment?.find((entry) => entry.startsWith(`${markVariable}=`));
-  const [, after] = value?.split(ownerMark(owner)) ?? [];
-  // An environment that is read while a program starts may end in the middle.
-  return after?.includes(">") ? after.split(">")[0]! : null;
+  const [, after] = marksIn(environment)?.split(ownerMark(owner)) ?? [];
+  return after?.split(">")[0] ?? null;
 }
 
 /** Whether an environment is that of this very task. */

@@ -1,6 +1,7 @@
 /** Why an item failed: what follows from it, and what the user is told. */
 import type { DataFault } from "../errors.ts";
 import { resultCode } from "../protocol/messages.ts";
+import { describeAmount } from "../monitor/resources.ts";
 import type { Exhaustion } from "../protocol/measured.ts";
 import type { TaskEnd } from "../scheduler/tasks.ts";
 import { describeItem, type Item } from "./items.ts";
@@ -35,17 +36,12 @@ export function outgrown(end: TaskEnd): Outgrown | null {
 /** `memory (limit 400 MB, measured 512 MB)`, as much of it as is known. */
 export function describeLimit({ resource, limit, measured }: Outgrown): string {
   if (resource === null) return "its resources";
-  const unit = unitOf[resource] ?? "";
-  const shown = (amount: number) => `${unit === " MB" ? Math.ceil(amount) : amount}${unit}`;
   const known = [
-    `limit ${shown(limit)}`,
-    measured === null ? null : `measured ${shown(measured)}`,
+    `limit ${describeAmount(resource, limit)}`,
+    measured === null ? null : `measured ${describeAmount(resource, measured)}`,
   ].filter((part) => part !== null);
   return `${resource} (${known.join(", ")})`;
 }
-
-/** As people read them. */
-const unitOf: Readonly<Record<string, string>> = { memory: " MB", disk: " MB", wall_time: " s" };
 
 /** What the user is told when an item has failed for good. */
 export function failureMessage(ended: Ended, fault: TaskFault | null, splitsMax: number): string {

@@ -1,8 +1,9 @@
 /** Limits of a command: read as people and managers write them, and held against what it used. */
 import { UsageError } from "../errors.ts";
 import { didYouMean } from "../suggest.ts";
-import { formatSizeMb, parseSizeMb, parseTimeMs } from "../units.ts";
+import { parseSizeMb, parseTimeMs } from "../units.ts";
 import {
+  describeAmount,
   resourceNamed,
   resourceOf,
   type ResourceRow,
@@ -45,14 +46,9 @@ export function brokenLimits(
 
 /** `memory: it used 1612 MB, its limit is 1500 MB`. */
 export function describeVerdict({ key, limit, measured }: Verdict): string {
-  const row = resourceOf(key);
-  return `${row.name}: it used ${amount(row, measured)}, its limit is ${amount(row, limit)}`;
-}
-
-function amount({ unit, scale }: ResourceRow, value: number): string {
-  const scaled = value / scale;
-  if (unit === "MB" && scaled < 10) return `${Number(scaled.toFixed(1))} MB`;
-  return unit === "MB" ? formatSizeMb(scaled) : `${Number(scaled.toFixed(2))} ${unit}`;
+  const { name, scale } = resourceOf(key);
+  const show = (value: number) => describeAmount(name, value / scale);
+  return `${name}: it used ${show(measured)}, its limit is ${show(limit)}`;
 }
 
 /** Limits, and notes on names that have no effect here. */

@@ -2,6 +2,7 @@
  * What is measured of a command, under the names, units and decimals of resource_monitor's
  * summaries, which managers and people's scripts read.
  */
+import { formatSizeMb } from "../units.ts";
 
 /** Milliseconds, bytes or 1024² bytes as the names say; what could not be measured is absent. */
 export interface Usage {
@@ -103,6 +104,13 @@ export function resourceNamed(name: string): ResourceRow | undefined {
 /** The row of something measured. */
 export function resourceOf(key: UsageKey): ResourceRow {
   return resourceTable.find((row) => row.key === key)!;
+}
+
+/** "1.5 GB", "0.3 s", "2 cores": an amount in the unit that summaries have of it. */
+export function describeAmount(name: string, amount: number): string {
+  const unit = resourceNamed(name)?.unit ?? "";
+  if (unit === "MB" && amount < 10) return `${Number(amount.toFixed(1))} MB`;
+  return unit === "MB" ? formatSizeMb(amount) : `${Number(amount.toFixed(2))} ${unit}`.trimEnd();
 }
 
 /** A value in the unit of its row: rounded to its decimals, without any cut or rounded up. */

@@ -98,8 +98,7 @@ function observationOf(task: Task, attempt: Attempt): Observation | null {
     const { cpuUserMs, cpuSystemMs, monitored } = measured;
     reached.memoryMb = Math.max(measured.memoryPeakMb, monitored?.["memory"] ?? 0);
     // Of what was too short for a look, the average says it.
-    const cores = monitored?.["cores"] ?? (cpuUserMs + cpuSystemMs) / Math.max(1, wallMs);
-    reached.cores = cores;
+    reached.cores = monitored?.["cores"] ?? (cpuUserMs + cpuSystemMs) / Math.max(1, wallMs);
     const disk = monitored?.["disk"];
     if (disk !== undefined) reached.diskMb = disk;
   }

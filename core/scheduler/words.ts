@@ -1,9 +1,9 @@
 /** Why an attempt failed, as a sentence goes on after "the task failed: ". */
 import type { Failure, Report } from "./tasks.ts";
+import { describeAmount } from "../monitor/resources.ts";
 import type { Exhaustion, Measured } from "../protocol/measured.ts";
 import { resultCode } from "../protocol/messages.ts";
 import type { Resources } from "../resources.ts";
-import { formatSizeMb } from "../units.ts";
 
 /**
  * `null` for a command that ran and ended with exit code 0. `complaints`: what the worker said of
@@ -52,10 +52,7 @@ function describeExhaustion(measured: Measured | null): Omit<Failure, "kind"> {
 /** "it used 612 MB of memory, and had 500 MB". */
 function describeExcess({ resource, limit, measured }: Exhaustion): string {
   const name = resource.replaceAll("_", " ");
-  const show = (amount: number) =>
-    resource === "memory" || resource === "disk"
-      ? formatSizeMb(amount)
-      : `${Math.round(amount * 1000) / 1000}`;
+  const show = (amount: number) => describeAmount(resource, amount);
   return measured === null
     ? `it used more ${name} than its ${show(limit)}`
     : `it used ${show(measured)} of ${name}, and had ${show(limit)}`;

@@ -7,6 +7,7 @@
  */
 import { Driver, startRealWorker } from "../support/cctools.ts";
 import { until } from "../support/until.ts";
+import { peakMb } from "../support/memory.ts";
 import { TestBed, type Wqx } from "../support/wqx.ts";
 import { startModule, workQueueMissing } from "./contest.ts";
 import { type BenchRow, median } from "./row.ts";
@@ -101,11 +102,11 @@ async function byWqx(bed: TestBed, path: string, sizeMb: number): Promise<WqxRun
   );
   const [, port] = await manager.says(/Listening on port (\d+)/);
   await using worker = bed.start(["worker", "127.0.0.1", port!, "--single-shot"]);
-  const peakMb = { manager: 0, worker: 0 };
+  const peaks = { manager: 0, worker: 0 };
   await until(() => {
     for (const [who, { pid }] of Object.entries({ manager, worker })) {
       const peak = peakOf(pid);
-      if (peak > 0) peakMb[who as keyof typeof peakMb] = peak;
+      if (peak > 0) peaks[who as keyof typeof peaks] = peak;
     }
     return !manager.running;
   }, { what: "the end of the transfers", timeoutMs: patienceMs });
@@ -117,14 +118,13 @@ async function byWqx(bed: TestBed, path: string, sizeMb: number): Promise<WqxRun
       [result.name, (Date.parse(result.ended) - Date.parse(result.started)) / 1000] as const
     ),
   );
-  return { in: seconds.get("in")!, out: seconds.get("out")!, peakMb };
+  return { in: seconds.get("in")!, out: seconds.get("out")!, peakMb: peaks };
 }
 
-/** `VmHWM` of proc(5) in MB; 0 if the process is gone. */
+/** MB; 0 if the process is gone, or about to be. */
 function peakOf(pid: number): number {
   try {
-    const text = Deno.readTextFileSync(`/proc/${pid}/status`);
-    return Number(/^VmHWM:\s*(\d+)/m.exec(text)?.[1] ?? 0) / 1024;
+    return peakMb(pid);
   } catch {
     return 0;
   }
