@@ -28,6 +28,30 @@ export const registry: Registry = {
     summary: "run tasks for a manager",
     load: async () => (await import("./worker.ts")).command,
   },
+  catalog: {
+    summary: "know who runs: managers by name, for workers and people",
+    load: async () => (await import("./catalog.ts")).command,
+  },
+  "catalog-query": {
+    summary: "print records of a catalog",
+    load: async () => (await import("./catalog_query.ts")).command,
+  },
+  "catalog-update": {
+    summary: "tell catalogs of this machine",
+    load: async () => (await import("./catalog_update.ts")).command,
+  },
+  status: {
+    summary: "show managers, tasks and workers, live or as tables",
+    load: async () => (await import("./status.ts")).command,
+  },
+  explain: {
+    summary: "say why a task waits or a worker idles, and what would help",
+    load: async () => (await import("./explain.ts")).command,
+  },
+  factory: {
+    summary: "keep the right number of workers on a batch system",
+    load: async () => (await import("./factory.ts")).command,
+  },
   monitor: {
     summary: "run a command, measure what it uses, hold it to limits",
     load: async () => (await import("./monitor.ts")).command,

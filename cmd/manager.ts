@@ -1,19 +1,32 @@
 /** `wqx manager ANALYSIS.yaml`, `wqx manager TASKS.jsonl`, `wqx manager -` */
+import { resolve } from "node:path";
 import type { AnalysisSpec } from "../core/analysis/spec.ts";
 import { selfCommand } from "../io/self.ts";
 import { interrupts } from "../io/signals.ts";
 import { Analysis, type AnalysisEnd } from "../manager/analysis.ts";
 import { loadRun } from "../manager/run_file.ts";
 import { prepareServing, type Serving } from "../manager/serving.ts";
+import { UsageError } from "../core/errors.ts";
 import { overrideOptions } from "./analysis_options.ts";
-import { defineCommand, outputOptions } from "./cli.ts";
+import { defineCommand, type OptionRows, outputOptions } from "./cli.ts";
 import { version } from "./commands.ts";
 import { interruptedExitCode } from "./exit_codes.ts";
+import { runApi } from "./manager_api.ts";
 import { createProgress } from "./progress.ts";
 import { progressMode } from "./progress_view.ts";
 import { type OutputMode, outputMode, renderClosingTable, type Terminal } from "./render.ts";
 import { servingOptions } from "./serving_options.ts";
 import { runTaskFile, runTaskStream } from "./task_list.ts";
+
+const apiOptions = {
+  api: {
+    flags: "    --api SOCKET",
+    describe: "serve a program through this Unix socket (docs/api.md), for as long as it keeps " +
+      "stdin open",
+    parse: (text: string) => resolve(text),
+    group: "Programs",
+  },
+} satisfies OptionRows;
 
 export const command = defineCommand({
   name: "manager",
@@ -23,6 +36,7 @@ export const command = defineCommand({
     "ANALYSIS.yaml [options]",
     "TASKS.yaml|TASKS.jsonl [options]",
     "- [options] < TASKS.jsonl",
+    "--api SOCKET [options]",
   ],
   examples: [
     ["manager analysis.yaml", "run it on workers of this machine"],
@@ -30,12 +44,24 @@ export const command = defineCommand({
     ["manager analysis.yaml --workers none --port 9123", "wait for workers from elsewhere"],
     ["manager tasks.yaml > results.jsonl", "run plain tasks; results come as JSON lines"],
   ],
-  arguments: { file: { name: "FILE", describe: 'what to run, see the README; "-" is stdin' } },
-  options: { ...overrideOptions, ...servingOptions, ...outputOptions },
+  arguments: {
+    file: { name: "FILE", describe: 'what to run, see the README; "-" is stdin', optional: true },
+  },
+  options: { ...overrideOptions, ...servingOptions, ...apiOptions, ...outputOptions },
   async run({ options, arguments: { file }, terminal }) {
     const mode = outputMode(options);
     const warn = (line: string) => terminal.stderr.write(`${line}\n`);
+    const { api: socket, port = { low: 0, high: 0 } } = options;
+    if (file !== undefined && socket !== undefined) {
+      throw new UsageError(`Cannot run ${file} with --api: tasks come through the socket`);
+    }
+    if (file === undefined && socket === undefined) {
+      throw new UsageError("Missing FILE: the usage is wqx manager ANALYSIS.yaml [options]");
+    }
     const serving = await prepareServing(options, warn);
+    if (file === undefined) {
+      return await runApi({ socket: socket!, port, serving, quiet: mode === "quiet" }, terminal);
+    }
     if (file === "-") return await runTaskStream(options, serving, mode, terminal);
     const run = await loadRun(file, options);
     return run.kind === "tasks"

@@ -25,6 +25,9 @@ export const programNames: Readonly<Record<string, ProgramRow>> = {
   work_queue_factory: { command: "factory", exitCodes: { wrongUsage: 1, failed: 1 } },
   work_queue_status: { command: "status", exitCodes: { wrongUsage: 1, failed: 1 } },
   resource_monitor: { command: "monitor", exitCodes: { wrongUsage: 4, failed: 4 } },
+  catalog_query: { command: "catalog-query", exitCodes: { wrongUsage: 1, failed: 1 } },
+  // An update that reached nobody is no failure there, only a line.
+  catalog_update: { command: "catalog-update", exitCodes: { wrongUsage: 1, failed: 0 } },
   catalog_server: { command: "catalog", exitCodes: { wrongUsage: 1, failed: 1 } },
 };
 

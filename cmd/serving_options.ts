@@ -1,11 +1,44 @@
 /** Options on how a manager serves its workers; keys are those of `ServingOptions`. */
+import { parseConnectionMode } from "../core/catalog/selection.ts";
 import { UsageError } from "../core/errors.ts";
 import type { OptionRows } from "./cli.ts";
 
 const group = "Workers";
+const found = "Being found";
 const path = (text: string) => text;
 
+/** Catalogs of cctools make any other letter unreadable, and the records of all others with it. */
+const plainName = /^[\x20-\x7e]{1,200}$/;
+
 export const servingOptions = {
+  project: {
+    flags: "-M, --manager-name NAME",
+    describe: "advertise the manager in the catalog under this project name, by which workers, " +
+      "factories and wqx status find it",
+    parse: projectName,
+    common: true,
+  },
+  catalogs: {
+    flags: "-C, --catalog HOST[:PORT],…",
+    describe: "with -M, the catalogs to tell; the port is CATALOG_PORT, else 9097",
+    parse: (text: string) => text,
+    defaultShown: "those of Notre Dame",
+    env: "CATALOG_HOST",
+    group: found,
+  },
+  preferredConnection: {
+    flags: "    --preferred-connection MODE",
+    describe: "with -M, workers connect by_ip, by_hostname or by_apparent_ip",
+    parse: parseConnectionMode,
+    defaultShown: "by_ip",
+    group: found,
+  },
+  portFile: {
+    flags: "-Z, --port-file FILE",
+    describe: "write the port that the manager listens on to FILE",
+    parse: path,
+    group: found,
+  },
   password: {
     flags: "-P, --password FILE",
     describe: "workers have to know the password in FILE; all of it counts, a line end too",
@@ -32,6 +65,12 @@ export const servingOptions = {
     group,
   },
 } satisfies OptionRows;
+
+function projectName(text: string): string {
+  const name = text.trim();
+  if (plainName.test(name)) return name;
+  throw new UsageError(`"${text}" is no project name: it is plain letters, 1 to 200 of them`);
+}
 
 function factor(text: string): number {
   const value = Number(text);

@@ -1,24 +1,24 @@
 /** `wqx worker HOST PORT`, also known as `work_queue_worker` */
-import { messageOf, UsageError } from "../core/errors.ts";
-import { parsePort, parsePorts } from "../core/units.ts";
+import { type Address, parseManagers } from "../core/addresses.ts";
+import { UsageError } from "../core/errors.ts";
+import { parsePorts } from "../core/units.ts";
 import { type Backoff, volatileMs } from "../core/worker/backoff.ts";
-import {
-  type Address,
-  catalogPortDefault,
-  catalogsDefault,
-  parseCatalogs,
-  parseManagers,
-} from "../core/worker/managers.ts";
+import { CatalogClient, catalogsOf } from "../io/catalog_client.ts";
 import { readPasswordFile } from "../io/handshake.ts";
-import { DebugLog } from "../io/log.ts";
 import { selfCommand } from "../io/self.ts";
 import { type NumberedSignal, stopSignal } from "../io/signals.ts";
-import type { IpMode } from "../worker/connect.ts";
-import { CatalogManagers, listedManagers, type ManagerSource } from "../worker/find_manager.ts";
+import type { IpMode } from "../io/connect.ts";
+import {
+  CatalogManagers,
+  type CatalogQuery,
+  listedManagers,
+  type ManagerSource,
+} from "../worker/find_manager.ts";
 import { type DebugSubsystem, runWorker } from "../worker/run.ts";
 import type { Leave } from "../worker/session.ts";
 import { defineCommand, type OptionsOf } from "./cli.ts";
 import { version } from "./commands.ts";
+import { openLog } from "./debug_log.ts";
 import { notesOn, timeoutDefaultMs, workerOptions } from "./worker_options.ts";
 
 /** By which batch systems and people end workers. */
@@ -62,8 +62,11 @@ export const command = defineCommand({
     const notes = notesOn(options);
     using log = openLog(options, program);
     const debug = (subsystem: DebugSubsystem, line: string) => log.write(subsystem, line);
-    const managers = managersOf(options, host, port, (line) => debug("http", line));
     const note = (line: string) => terminal.stderr.write(`${line}\n`);
+    const managers = managersOf(options, host, port, {
+      log: note,
+      debug: (line) => debug("http", line),
+    });
     const password = options.password === undefined
       ? null
       : await readPasswordFile(options.password, note);
@@ -94,6 +97,7 @@ export const command = defineCommand({
       workdir: options.workdir ?? workdirHere(),
       symlinks: !options.noSymlinks,
       taskWrapper: options.taskWrapper,
+      warmPython: !options.noWarmPython,
       wqx: selfCommand(),
       version,
       limits: { idleTimeoutMs: options.idleTimeout ?? timeout },
@@ -117,7 +121,7 @@ function managersOf(
   options: Options,
   host: string | undefined,
   port: string | undefined,
-  debug: (line: string) => void,
+  logs: Pick<CatalogQuery, "log" | "debug">,
 ): ManagerSource {
   const project = options.project ?? options.projectByOldName;
   if (project === undefined) return listedManagers(addressesOf(host, port), options.tls);
@@ -125,12 +129,12 @@ function managersOf(
     throw new UsageError(`Give either -M "${project.text}" or the manager "${host}", not both`);
   }
   return new CatalogManagers({
-    catalogs: catalogsOf(options.catalogs),
+    client: new CatalogClient(catalogsOf(options.catalogs), { debug: logs.debug }),
     project: project.pattern,
     projectText: project.text,
     mode: options.connectionMode,
     tlsOnly: options.tls,
-    debug,
+    ...logs,
   });
 }
 
@@ -150,15 +154,6 @@ function portOf(text: string): number {
   throw new UsageError(
     `Cannot connect to port "${text}": give the one that the manager listens on`,
   );
-}
-
-/** Factories pass an empty list where they were given none. */
-function catalogsOf(text: string | undefined): Address[] {
-  const portText = Deno.env.get("CATALOG_PORT");
-  const port = portText
-    ? naming("environment CATALOG_PORT", () => parsePort(portText))
-    : catalogPortDefault;
-  return naming("--catalog", () => parseCatalogs(text?.trim() || catalogsDefault, port));
 }
 
 /** Says where the wrong text stands. */
@@ -183,19 +178,6 @@ function ipModeOf(text: string | undefined): IpMode {
   const mode = (text || "AUTO").toUpperCase();
   if (mode === "AUTO" || mode === "IPV4" || mode === "IPV6") return mode;
   throw new UsageError(`environment CCTOOLS_IP_MODE: "${text}" is none of AUTO, IPV4 and IPV6`);
-}
-
-function openLog({ debug, debugFile, debugRotateMax }: Options, program: string): DebugLog {
-  try {
-    return new DebugLog({
-      subsystems: debug,
-      file: debugFile,
-      rotateBytes: debugRotateMax,
-      program,
-    });
-  } catch (error) {
-    throw new UsageError(`Cannot write the log to ${debugFile}: ${messageOf(error)}`);
-  }
 }
 
 /** What a manager hears when a signal ends its worker, as from real workers. */

@@ -3,11 +3,10 @@
  * a few of our own. What has no meaning here is a row too, and says so when it is given.
  */
 import { UsageError } from "../core/errors.ts";
-import { didYouMean } from "../core/suggest.ts";
 import { parseCount, parsePort, parseSizeMb, parseTimeMs } from "../core/units.ts";
 import { defaultBackoff } from "../core/worker/backoff.ts";
 import { protocolsTried } from "../core/worker/guess.ts";
-import { type ConnectionMode, connectionModes, projectPattern } from "../core/worker/managers.ts";
+import { parseConnectionMode, projectPattern } from "../core/catalog/selection.ts";
 import type { OptionRow, OptionRows } from "./cli.ts";
 
 /** Work Queue's, for both leaving an idle manager and giving up on finding one. */
@@ -204,6 +203,12 @@ const taskOptions = {
     describe: "fail where an input cannot be a hard link, rather than make a symbolic one",
     group: "Tasks",
   },
+  noWarmPython: {
+    flags: "    --no-warm-python",
+    describe: "start an interpreter for every Python script, in place of forking one that has " +
+      "imported what such scripts import",
+    group: "Tasks",
+  },
   taskWrapper: {
     flags: "    --task-wrapper COMMAND",
     describe: "run tasks by COMMAND; {} in it is the task's command, [] the same quoted",
@@ -382,13 +387,6 @@ function word(text: string): string {
   throw new UsageError(`"${text}" is not one word of plain letters`);
 }
 
-function parseConnectionMode(text: string): ConnectionMode {
-  const mode = connectionModes.find((one) => one === text);
-  if (mode !== undefined) return mode;
-  const hint = didYouMean(text, connectionModes) || `: it can be ${connectionModes.join(", ")}`;
-  throw new UsageError(`"${text}" is no way to connect${hint}`);
-}
-
 function parseProtocol(text: string): number {
   const protocol = parseCount(text);
   if (protocolsTried.includes(protocol)) return protocol;
@@ -408,7 +406,7 @@ function parseProbability(text: string): number {
 }
 
 /** `10M`, `1G`, `500000`: bytes, K is 1024. */
-function parseBytes(text: string): number {
+export function parseBytes(text: string): number {
   const [, digits, unit = ""] = /^\s*(\d+)\s*([KMGT]?)B?\s*$/i.exec(text) ?? [];
   if (digits !== undefined) {
     return Number(digits) * 1024 ** " KMGT".indexOf(unit.toUpperCase() || " ");

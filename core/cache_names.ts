@@ -47,6 +47,25 @@ export function urlInput(url: string, options: InputOptions): TaskInput {
   return inputOf({ kind: "url", url }, `url-${options.owner}-${md5(url)}`, options);
 }
 
+/** A command that makes the file on the worker is known by its text. */
+export function commandInput(command: string, options: InputOptions): TaskInput {
+  return inputOf({ kind: "command", command }, `cmd-${options.owner}-${md5(command)}`, options);
+}
+
+/** A part of a file is known by the path of the file and where it begins and ends. */
+export function pieceInput(
+  path: string,
+  range: { readonly first: number; readonly last: number },
+  options: InputOptions,
+): TaskInput {
+  const part = `piece ${range.first} ${range.last}`;
+  return inputOf(
+    { kind: "piece", path, ...range },
+    fileCacheName(path, options.owner, part),
+    options,
+  );
+}
+
 /** Nothing is sent; the name is that of an object which no cache holds. */
 export function emptyDirectoryInput(options: InputOptions): TaskInput {
   const cacheName = `dir-${options.owner}-${md5(options.sandboxName)}`;

@@ -195,6 +195,11 @@ export class TailSink implements Sink {
     return Promise.resolve();
   }
 
+  /** Whether there was more than is kept. */
+  get isCut(): boolean {
+    return this.#dropped > 0 || this.#size > this.bytesMax;
+  }
+
   /** What is kept, after a line that says how much is not. */
   get bytes(): Uint8Array {
     const kept = concat(this.#pieces);

@@ -1,6 +1,7 @@
 /** What one process uses, from /proc. Reading goes around the event loop: each file is microseconds. */
 import {
   parseIo,
+  parsePrivateKb,
   parsePssKb,
   parseStatReading,
   parseStatus,
@@ -46,6 +47,12 @@ const noMemory = { virtualKb: 0, rssKb: 0, anonKb: 0, rssPeakKb: 0, swapKb: 0, c
 export function readPssKb(pid: number): number | null {
   const text = readProc(pid, "smaps_rollup");
   return text === null ? null : parsePssKb(text);
+}
+
+/** What only this process has mapped, in KiB; costs as much as {@link readPssKb}. */
+export function readPrivateKb(pid: number): number | null {
+  const text = readProc(pid, "smaps_rollup");
+  return text === null ? null : parsePrivateKb(text);
 }
 
 /**

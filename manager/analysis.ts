@@ -19,6 +19,7 @@ import type { CategorySummary, Progress } from "../core/analysis/progress.ts";
 import { RunReport } from "../core/analysis/report.ts";
 import { AnalysisRun, type Stopped } from "../core/analysis/run.ts";
 import type { AnalysisSpec } from "../core/analysis/spec.ts";
+import type { OwnerView } from "../core/status/snapshot.ts";
 import { Timeline } from "../core/analysis/timeline.ts";
 import type { TaskId } from "../core/ids.ts";
 import { requestOf } from "../core/resources.ts";
@@ -108,6 +109,7 @@ export class Analysis {
         this.#count(crew.manager);
         return this.#progress(crew.manager);
       },
+      view: () => this.#view(crew.manager),
       over: () => this.#run.end !== null,
     });
     this.#submitMore(crew);
@@ -263,6 +265,18 @@ export class Analysis {
       leftMs: this.#run.end === null && eventsPerSecond > 0
         ? eventsLeft / eventsPerSecond * 1000
         : null,
+    };
+  }
+
+  /** For those who ask the manager: tasks of an analysis have no names, and wait for none. */
+  #view(manager: Manager): OwnerView {
+    const { chunks, eventsPerSecond } = this.#progress(manager);
+    const chunkSize = chunks?.current ?? this.#run.counts.chunks.current;
+    return {
+      named: () => null,
+      nameOf: () => null,
+      held: 0,
+      courses: new Map([["processing", { chunkSize, eventsPerSecond }]]),
     };
   }
 

@@ -3,6 +3,11 @@ import type { LocalWorkers as Wanted } from "../core/analysis/spec.ts";
 import type { TaskId } from "../core/ids.ts";
 import type { Attempt, Task, TaskEnd } from "../core/scheduler/tasks.ts";
 import type { WorkerState } from "../core/scheduler/workers.ts";
+import type { OwnerView } from "../core/status/snapshot.ts";
+import { type Address, catalogsDefault, parseCatalogs, showAddress } from "../core/addresses.ts";
+import { messageOf, RunError } from "../core/errors.ts";
+import { quoted } from "../core/shell_words.ts";
+import { Advertiser, type Advertising } from "./advertise.ts";
 import type { Serving } from "./serving.ts";
 import { LocalWorkers } from "./local_workers.ts";
 import { monitorProgram } from "./own_program.ts";
@@ -42,6 +47,8 @@ export interface RunHooks<P> {
   /** There is room for more tasks. */
   workerJoined?(): void;
   progress(): P;
+  /** What is told, besides what the manager knows, to those who ask how the tasks do. */
+  view?(): OwnerView;
   /** Workers that leave then are no news. */
   over(): boolean;
 }
@@ -63,6 +70,7 @@ export interface CrewOptions extends Omit<ManagerOptions, FromRun> {
 export class Crew<P> implements AsyncDisposable {
   readonly manager: Manager;
   readonly #local: LocalWorkers | null;
+  readonly #advertiser: Advertiser | null;
   readonly #seen = new Map<string, string>();
 
   private constructor(
@@ -71,11 +79,13 @@ export class Crew<P> implements AsyncDisposable {
     private readonly hooks: RunHooks<P>,
   ) {
     const { view, hostname, version, serving } = run;
+    const { advertising, portFile } = serving;
     const own = {
       version,
       serving,
       ...(monitorForeign && { foreignMonitor: monitorProgram(run.wqx) }),
       ...(hostname !== undefined && { hostname }),
+      ...(advertising !== null && { name: advertising.project }),
     };
     this.manager = Manager.listen({ ...options, ...own }, {
       attemptEnded: (id, attempt, again) => hooks.attemptEnded(id, attempt, again),
@@ -84,16 +94,21 @@ export class Crew<P> implements AsyncDisposable {
       workerLeft: (worker, why) => this.#left(worker, why),
       refused: (address, why) => view.note(`The connection from ${address} was refused: ${why}`),
       tooLarge: (why) => view.note(upperFirst(why)),
+      view: () => hooks.view?.(),
       hostBlocked: (host, why) => view.note(`Host ${host} gets no tasks for a while: ${why}`),
     });
     const { port } = this.manager;
-    const count = workers?.count ?? 0;
-    view.note(
-      workers === null
-        ? `Listening on port ${port}. Start a worker: wqx worker HOST ${port}`
-        : `Listening on port ${port}, with ${count} local ${count === 1 ? "worker" : "workers"}`,
-    );
+    try {
+      if (portFile !== null) writePort(portFile, port);
+    } catch (error) {
+      void this.manager[Symbol.asyncDispose]();
+      throw error;
+    }
     const note = (line: string) => view.note(line);
+    note(greeting(port, workers, advertising));
+    this.#advertiser = advertising === null
+      ? null
+      : Advertiser.start({ ...advertising, manager: this.manager, note });
     this.#local = workers === null
       ? null
       : new LocalWorkers({ wanted: workers, port, wqx: run.wqx, serving, note });
@@ -140,8 +155,11 @@ export class Crew<P> implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // First: nobody should come any more.
+    const farewell = this.#advertiser?.[Symbol.asyncDispose]();
     await this.#local?.[Symbol.asyncDispose]();
     await this.manager[Symbol.asyncDispose]();
+    await farewell;
   }
 
   #joined({ id, greeting, address, total }: WorkerState): void {
@@ -153,6 +171,36 @@ export class Crew<P> implements AsyncDisposable {
   #left({ id, greeting, address }: WorkerState, why: string): void {
     const who = greeting === null ? `The connection from ${address}` : `Worker ${id}`;
     if (!this.hooks.over()) this.run.view.note(`${who} was lost: ${why}`);
+  }
+}
+
+function greeting(port: number, workers: Wanted | null, found: Advertising | null): string {
+  const listening = `Listening on port ${port}${found === null ? "" : ` as "${found.project}"`}`;
+  if (workers !== null) {
+    return `${listening}, with ${workers.count} local ${
+      workers.count === 1 ? "worker" : "workers"
+    }`;
+  }
+  return `${listening}. Start a worker: wqx worker ${
+    found === null ? `HOST ${port}` : byName(found)
+  }`;
+}
+
+/** The catalog is left out where workers take the same one without being told. */
+function byName({ project, catalogs }: Advertising): string {
+  const shown = (list: readonly Address[]) => list.map(showAddress).join(",");
+  const name = `-M ${/^[\w.-]+$/.test(project) ? project : quoted(project)}`;
+  const usual = shown(parseCatalogs(catalogsDefault));
+  return shown(catalogs) === usual ? name : `${name} -C ${shown(catalogs)}`;
+}
+
+/** Whole or not at all: whoever waits for the file reads it at once. */
+function writePort(path: string, port: number): void {
+  try {
+    Deno.writeTextFileSync(`${path}.partial`, `${port}\n`);
+    Deno.renameSync(`${path}.partial`, path);
+  } catch (error) {
+    throw new RunError(`Cannot write the port to ${path}: ${messageOf(error)}`);
   }
 }
 

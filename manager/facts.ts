@@ -1,21 +1,29 @@
 /** What a manager says of itself and its machine. */
+import { userInfo } from "node:os";
 import type { ManagerFacts } from "../core/status/snapshot.ts";
 
 /** Facts that the manager knows of its run; the rest is the machine's. */
 type OfTheRun = Pick<
   ManagerFacts,
-  "project" | "version" | "port" | "ssl" | "startedEpochMs" | "hostsBlocked"
+  | "project"
+  | "version"
+  | "port"
+  | "ssl"
+  | "startedEpochMs"
+  | "preferredConnection"
+  | "hostsBlocked"
+  | "priority"
+  | "tasksLeft"
 >;
 
-export function factsOf(run: OfTheRun): ManagerFacts {
+/** `hostname`: the address that it listens on. */
+export function factsOf({ hostname, ...run }: OfTheRun & { hostname: string }): ManagerFacts {
+  const listensOn = ({ family, address }: Deno.NetworkInterfaceInfo) =>
+    family === "IPv4" && (hostname === "0.0.0.0" || hostname === address);
   return {
     ...run,
-    owner: Deno.env.get("USER") ?? Deno.env.get("LOGNAME") ?? String(Deno.uid() ?? ""),
-    priority: 0,
+    owner: userInfo().username,
     workingDir: Deno.cwd(),
-    // Managers listen on IPv4.
-    interfaces: Deno.networkInterfaces().filter((one) => one.family === "IPv4"),
-    preferredConnection: "by_ip",
-    tasksLeft: 0,
+    interfaces: Deno.networkInterfaces().filter(listensOn),
   };
 }

@@ -15,8 +15,10 @@ import { defaultLimits, type Limits } from "../core/scheduler/limits.ts";
 import type { ManagerAction, ManagerEvent, Place, Stored } from "../core/scheduler/actions.ts";
 import type { MonitorProgram } from "../core/scheduler/foreign_monitor.ts";
 import { Scheduler } from "../core/scheduler/machine.ts";
+import type { OwnerOrder } from "../core/scheduler/orders.ts";
 import type { Attempt, Task, TaskEnd, TaskSpec } from "../core/scheduler/tasks.ts";
 import type { WorkerState } from "../core/scheduler/workers.ts";
+import type { Resources } from "../core/resources.ts";
 import { FileSink, nowhere, type Sink, TailSink, UpdateSink } from "../io/files.ts";
 import { delay, within } from "../io/clock.ts";
 import { FileHashes } from "../io/hash.ts";
@@ -24,16 +26,21 @@ import { authenticate, managerPatienceMs } from "../io/handshake.ts";
 import { Link } from "../io/link.ts";
 import { Outbox, type Write } from "../io/outbox.ts";
 import { statusAnswer } from "../core/status/answer.ts";
-import { Statistics } from "../core/status/statistics.ts";
+import { type Advert, advertOf, type AdvertOptions } from "../core/status/advert.ts";
+import type { OwnerView, SchedulerView, StatusSource } from "../core/status/snapshot.ts";
+import { type QueueStatistics, Statistics } from "../core/status/statistics.ts";
 import { factsOf } from "./facts.ts";
 import { openToAll, type Serving } from "./serving.ts";
 import { sendInput, Unreadable } from "./transfer.ts";
 
 /** Kept of what a task prints; bytes. Enough for any stack trace, too little to fill a manager. */
-const printedBytesMax = 1024 ** 2;
+const printedBytesUsual = 1024 ** 2;
 
 /** How often silence is looked for. */
 const tickMs = 1000;
+
+/** All of IPv4. */
+const anyAddress = "0.0.0.0";
 
 /** For a worker to take the last lines when the manager closes. */
 const farewellMs = 2000;
@@ -50,11 +57,17 @@ export interface ManagerListener {
   hostBlocked(host: string, why: string): void;
   /** A task waits, although workers are connected, for a larger one. */
   tooLarge(why: string): void;
+  /** A task was given to a worker. */
+  dispatched?(id: TaskId, worker: WorkerState, box: Resources): void;
+  /** After each turn in which something may have changed. */
+  turned?(): void;
+  /** What the owner knows of its tasks besides, for those who ask how they do. */
+  view?(): OwnerView | undefined;
 }
 
 export interface ManagerOptions {
   readonly hostname?: string;
-  /** Project name, told to workers that ask. */
+  /** Project name, told to workers that ask, and to the catalog. */
   readonly name: string;
   /** Of wqx. */
   readonly version: string;
@@ -71,6 +84,20 @@ export interface ManagerOptions {
   readonly monitor?: MonitorMode;
   /** Absent: tasks are monitored on workers of wqx only. */
   readonly foreignMonitor?: MonitorProgram;
+  /** Kept of what a task prints; bytes. */
+  readonly printedBytesMax?: number;
+}
+
+/** What an owner may change of how its manager appears to others. */
+export interface Presence {
+  /** Project name; empty: none. */
+  readonly name: string;
+  readonly priority: number;
+  /** Tasks that the owner knows it will still submit. */
+  readonly tasksLeft: number;
+  readonly preferredConnection: Serving["preferredConnection"];
+  /** Of links that come later. */
+  readonly password: Serving["password"];
 }
 
 type Dispatch = Extract<ManagerAction, { type: "dispatch" }>;
@@ -88,7 +115,8 @@ interface Connection {
 export class Manager implements AsyncDisposable {
   readonly #scheduler: Scheduler;
   readonly #connections = new Map<WorkerId, Connection>();
-  readonly #serving: Serving;
+  #serving: Serving;
+  #presence: Pick<Presence, "name" | "priority" | "tasksLeft">;
   readonly #links = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
   readonly #ticking: ReturnType<typeof setInterval>;
@@ -99,6 +127,7 @@ export class Manager implements AsyncDisposable {
   #actions: ManagerAction[] = [];
   #performing = false;
   #scheduling = false;
+  #paused = false;
   #nextTask = 1;
   #nextWorker = 1;
   #closed = false;
@@ -109,6 +138,7 @@ export class Manager implements AsyncDisposable {
     private readonly owner: ManagerListener,
   ) {
     this.#serving = options.serving ?? openToAll;
+    this.#presence = { name: options.name, priority: 0, tasksLeft: 0 };
     const factor = this.#serving.stragglerFactor;
     this.#scheduler = new Scheduler({
       limits: options.limits ?? defaultLimits,
@@ -146,10 +176,68 @@ export class Manager implements AsyncDisposable {
     return this.#scheduler.workers.values();
   }
 
-  submit(spec: TaskSpec): TaskId {
-    const id = taskId(this.#nextTask++);
-    this.#deliver({ type: "submitted", id, spec });
-    return id;
+  /** What catalogs are told of it. */
+  advert(options: AdvertOptions): Advert {
+    return advertOf(this.#statusSource(), options);
+  }
+
+  /** Names of the factories whose limits count. */
+  get factories(): readonly string[] {
+    return this.#scheduler.factories;
+  }
+
+  /** What the catalog says of the most workers that factories want to have. */
+  limitFactories(limits: ReadonlyMap<string, number>): void {
+    this.#deliver({ type: "factory_limits", limits });
+  }
+
+  /** `given`: an id above all earlier ones. */
+  submit(spec: TaskSpec, given = taskId(this.#nextTask)): TaskId {
+    this.#nextTask = given + 1;
+    this.#deliver({ type: "submitted", id: given, spec });
+    return given;
+  }
+
+  order(order: OwnerOrder): void {
+    this.#deliver({ type: "order", order });
+  }
+
+  /** While paused no task is dispatched; all else goes on. */
+  set paused(paused: boolean) {
+    this.#paused = paused;
+    if (!paused) this.#scheduleSoon();
+  }
+
+  present({ password, preferredConnection, ...presence }: Partial<Presence>): void {
+    this.#presence = { ...this.#presence, ...presence };
+    this.#serving = {
+      ...this.#serving,
+      ...(password !== undefined && { password }),
+      ...(preferredConnection !== undefined && { preferredConnection }),
+    };
+  }
+
+  /** Tasks that no worker has. */
+  get waitingCount(): number {
+    return this.#scheduler.waitingCount;
+  }
+
+  get scheduler(): SchedulerView {
+    return this.#scheduler;
+  }
+
+  get statistics(): QueueStatistics {
+    return this.#statistics;
+  }
+
+  /** Epoch minus the clock of attempts; ms. */
+  get epochOffsetMs(): number {
+    return this.#scheduler.options.epochOffsetMs;
+  }
+
+  /** All that can be told of it now. */
+  get status(): StatusSource {
+    return this.#statusSource();
   }
 
   cancel(id: TaskId): void {
@@ -163,6 +251,11 @@ export class Manager implements AsyncDisposable {
 
   /** Says `exit` to all workers and closes. Tasks that are not done are lost to their workers. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.close("exit");
+  }
+
+  /** `release`: workers look for another manager. The port is free at the end. */
+  async close(farewell: "exit" | "release"): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#stopping.abort();
@@ -170,7 +263,7 @@ export class Manager implements AsyncDisposable {
     this.listener.close();
     await this.#accepting;
     const farewells = [...this.#connections.values()].map(async ({ link, outbox }) => {
-      outbox.push(textToWorker({ type: "exit" }));
+      outbox.push(textToWorker({ type: farewell }));
       // A worker that does not read its farewell is left to find out by itself.
       await within(farewellMs, outbox.drained());
       link.close();
@@ -193,8 +286,10 @@ export class Manager implements AsyncDisposable {
     this.#scheduling = true;
     queueMicrotask(() => {
       this.#scheduling = false;
+      if (this.#paused) return this.owner.turned?.();
       const actions = this.#scheduler.schedule(performance.now());
       this.#perform(actions);
+      this.owner.turned?.();
       // A full turn may have stopped for its limit; give the links a turn before the next one.
       if (actions.length >= this.#scheduler.options.limits.dispatchMax) {
         setTimeout(() => this.#scheduleSoon(), 0);
@@ -238,9 +333,10 @@ export class Manager implements AsyncDisposable {
         outbox.push(textToWorker(action.message));
         break;
       case "answer_name":
-        outbox.push(`${this.options.name}\n`);
+        outbox.push(`${this.#presence.name}\n`);
         break;
       case "dispatch":
+        this.#tellDispatched(action);
         if (action.inputs.length > 0) outbox.push((write) => this.#dispatch(action, write));
         else for (const piece of this.#block(action)) outbox.push(piece);
         break;
@@ -257,7 +353,7 @@ export class Manager implements AsyncDisposable {
         connection.answering = outbox.drained().then(() => connection.link.close());
         break;
       case "receive":
-        connection.sink = sinkFor(action.into);
+        connection.sink = this.#sinkFor(action.into);
         break;
       case "close":
         connection.closedBecause = action.why;
@@ -266,24 +362,42 @@ export class Manager implements AsyncDisposable {
     }
   }
 
+  #tellDispatched({ id, worker, block }: Dispatch): void {
+    const state = this.#scheduler.workers.get(worker);
+    if (state !== undefined) this.owner.dispatched?.(id, state, block);
+  }
+
+  #sinkFor(place: Place): Sink {
+    switch (place.kind) {
+      case "printed":
+        return new TailSink(this.options.printedBytesMax ?? printedBytesUsual);
+      case "file":
+        return new FileSink(place.path, 0o666);
+      case "update":
+        return new UpdateSink(place.path, place.offset);
+      case "nobody":
+        return nowhere;
+    }
+  }
+
   async #dispatch(action: Dispatch, write: Write): Promise<void> {
     const { worker, id, inputs } = action;
     const state = this.#scheduler.workers.get(worker);
     if (state === undefined) return; // dropped meanwhile
-    const { dialect, holds } = state;
+    const { dialect, holds, greeting: platform } = state;
     const taken = (cacheName: string, sha256: string) =>
       this.#deliver({ type: "taken", worker, cacheName, sha256 });
     for (const [i, input] of inputs.entries()) {
       try {
-        const begin = (bytes: number) => this.#deliver({ type: "sending", worker, bytes });
-        await sendInput(input, { dialect, holds, taken }, this.#hashes, write, begin);
+        const begin = (bytes: number) => this.#deliver({ type: "sending", worker, bytes, id });
+        await sendInput(input, { dialect, platform, holds, taken }, this.#hashes, write, begin);
       } catch (error) {
         if (!(error instanceof Unreadable)) throw error;
         const unsent = inputs.slice(i).map((rest) => rest.cacheName);
         this.#deliver({ type: "input_unreadable", worker, id, unsent, why: error.message });
         return;
       } finally {
-        this.#deliver({ type: "sent", worker });
+        this.#deliver({ type: "sent", worker, id });
       }
     }
     for (const piece of this.#block(action)) await write(piece);
@@ -300,24 +414,34 @@ export class Manager implements AsyncDisposable {
     question: Extract<ManagerAction, { type: "answer_status" }>["question"],
     write: Write,
   ): Promise<void> {
-    const nowMs = performance.now();
-    const pieces = statusAnswer(question, {
-      scheduler: this.#scheduler,
-      statistics: this.#statistics,
-      facts: factsOf({
-        project: this.options.name,
-        version: this.options.version,
-        port: this.port,
-        ssl: this.#serving.identity !== null,
-        startedEpochMs: this.#startedEpochMs,
-        hostsBlocked: this.#scheduler.hostsBlocked(nowMs),
-      }),
-      at: { nowMs, epochMs: nowMs + this.#scheduler.options.epochOffsetMs },
-    });
-    for (const piece of pieces ?? []) {
+    for (const piece of statusAnswer(question, this.#statusSource()) ?? []) {
       await write(piece);
       await delay(0);
     }
+  }
+
+  #statusSource(): StatusSource {
+    const nowMs = performance.now();
+    const { hostname, version } = this.options;
+    const { name, priority, tasksLeft } = this.#presence;
+    return {
+      scheduler: this.#scheduler,
+      statistics: this.#statistics,
+      facts: factsOf({
+        project: name === "" ? null : name,
+        version,
+        priority,
+        tasksLeft,
+        hostname: hostname ?? anyAddress,
+        port: this.port,
+        ssl: this.#serving.identity !== null,
+        startedEpochMs: this.#startedEpochMs,
+        preferredConnection: this.#serving.preferredConnection,
+        hostsBlocked: this.#scheduler.hostsBlocked(nowMs),
+      }),
+      at: { nowMs, epochMs: nowMs + this.#scheduler.options.epochOffsetMs },
+      owner: this.owner.view?.(),
+    };
   }
 
   // Links
@@ -437,23 +561,12 @@ export class Manager implements AsyncDisposable {
 }
 
 function storedBy(sink: Sink): Stored {
-  return sink instanceof TailSink ? { kind: "printed", bytes: sink.bytes } : { kind: "file" };
+  return sink instanceof TailSink
+    ? { kind: "printed", bytes: sink.bytes, isCut: sink.isCut }
+    : { kind: "file" };
 }
 
-function sinkFor(place: Place): Sink {
-  switch (place.kind) {
-    case "printed":
-      return new TailSink(printedBytesMax);
-    case "file":
-      return new FileSink(place.path, 0o666);
-    case "update":
-      return new UpdateSink(place.path, place.offset);
-    case "nobody":
-      return nowhere;
-  }
-}
-
-function listenInRange({ port, hostname = "0.0.0.0" }: ManagerOptions): Deno.TcpListener {
+function listenInRange({ port, hostname = anyAddress }: ManagerOptions): Deno.TcpListener {
   let trouble: unknown;
   for (let candidate = port.low; candidate <= port.high; candidate++) {
     try {

@@ -23,6 +23,7 @@ import {
   type ListEntry,
   type ListSpec,
 } from "../core/tasklist/spec.ts";
+import type { OwnerView } from "../core/status/snapshot.ts";
 import { Crew, type RunOptions, upperFirst, type WorkerSeen } from "./crew.ts";
 import { type Reader, ResultLog } from "./result_log.ts";
 import { reportName, resultsName, RunFolder } from "./run_folder.ts";
@@ -122,6 +123,7 @@ export class TaskListRun {
       stop: () => this.#stop(crew),
       abort: () => this.#abort(crew),
       progress: () => this.#progress(crew),
+      view: () => this.#view(),
       over: () => this.#isOver,
     });
     const feeding = this.#feed(crew).catch((error) => this.#finished.reject(error));
@@ -328,6 +330,24 @@ export class TaskListRun {
       elapsedMs,
       tasksPerSecond,
       leftMs: this.#exhausted && tasksPerSecond > 0 ? open / tasksPerSecond * 1000 : null,
+    };
+  }
+
+  /** For those who ask the manager: what the list has names for, and what waits for others. */
+  #view(): OwnerView {
+    const dependencies = this.#dependencies;
+    return {
+      named: (name) => {
+        for (const [id, task] of this.#submitted) {
+          if (task.name === name) return { kind: "submitted", id };
+        }
+        if (this.#ready.some((task) => task.name === name)) return { kind: "preparing" };
+        const after = dependencies.openBefore(name);
+        return after === null ? null : { kind: "held", after };
+      },
+      nameOf: (id) => this.#submitted.get(id)?.name ?? null,
+      held: dependencies.waitingCount,
+      courses: new Map(),
     };
   }
 

@@ -13,6 +13,8 @@ export class Unreadable extends Error {}
 /** Who is sent something, and what it has already. */
 export interface Recipient {
   readonly dialect: Dialect;
+  /** As the worker tells them; `null`: it did not. */
+  readonly platform: { readonly os: string; readonly arch: string } | null;
   /** Size in bytes of files that it may be told to take, by SHA-256. */
   readonly holds: ReadonlyMap<string, number>;
   /** Told that it is asked to take one of them. */
@@ -46,22 +48,30 @@ export async function sendInput(
       if (bytes.length > 0) await write(bytes);
       return;
     }
-    case "file":
-      if (cache && await letTake(source.path, cacheName, to, hashes, say)) return;
-      return await sendFile(source.path, place, say, write);
+    case "file": {
+      const path = forPlatform(source.path, to);
+      if (cache && await letTake(path, cacheName, to, hashes, say)) return;
+      return await sendFile(path, place, say, write);
+    }
     case "directory":
       return await sendTree(source.path, cacheName, say, write);
+    case "piece":
+      return await sendPiece(source, place, say, write);
     case "url":
-      return await say({
-        type: "fetch",
-        from: "url",
-        source: source.url,
-        cacheName,
-        mode: fetchedMode,
-      });
+    case "command": {
+      const text = source.kind === "url" ? source.url : source.command;
+      const mode = fetchedMode;
+      return await say({ type: "fetch", from: source.kind, source: text, cacheName, mode });
+    }
     case "empty directory":
       return; // made by the task block itself
   }
+}
+
+/** As in Work Queue: one path may stand for a file per platform. */
+function forPlatform(path: string, { platform }: Recipient): string {
+  if (platform === null || !path.includes("$")) return path;
+  return path.replaceAll("$OS", platform.os).replaceAll("$ARCH", platform.arch);
 }
 
 type Say = (message: Order) => Promise<void>;
@@ -94,9 +104,29 @@ function modeOf(info: Deno.FileInfo): number {
 async function sendFile(path: string, place: CachePlace, say: Say, write: Write): Promise<void> {
   using file = await readable(path, () => Deno.open(path));
   const info = await readable(path, () => file.stat());
+  // Whoever looks at its inputs only when they are sent may name a directory.
+  if (info.isDirectory && place.inside === "") {
+    return await sendTree(path, place.cacheName, say, write);
+  }
   if (!info.isFile) throw new Unreadable(`cannot send its input ${path}: it is not a file`);
   await say({ type: "put", ...place, length: info.size, mode: modeOf(info) });
   await copyOut(file, info.size, write);
+}
+
+/** A part that lies beyond the end of the file is left out. */
+async function sendPiece(
+  { path, first, last }: Extract<TaskInput["source"], { kind: "piece" }>,
+  place: CachePlace,
+  say: Say,
+  write: Write,
+): Promise<void> {
+  using file = await readable(path, () => Deno.open(path));
+  const info = await readable(path, () => file.stat());
+  if (!info.isFile) throw new Unreadable(`cannot send its input ${path}: it is not a file`);
+  const length = Math.max(0, Math.min(last + 1, info.size) - first);
+  await readable(path, () => file.seek(first, Deno.SeekMode.Start));
+  await say({ type: "put", ...place, length, mode: modeOf(info) });
+  await copyOut(file, length, write);
 }
 
 /**

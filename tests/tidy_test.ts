@@ -156,12 +156,15 @@ Deno.test("core uses no clock, chance, timer, promise, console or system", () =>
 /** Folders end with a slash. */
 const mayStartProcesses = [
   "worker/process.ts",
+  "worker/warm_python.ts",
   "worker/guard.ts",
   "worker/monitored_command.ts", // `wqx monitor`: in the terminal of who calls it
   "manager/local_workers.ts",
   "manager/bundle.ts", // `wqx task bundle`: the user's code may throw, hang, or take 200 MB
   "analysis/command.ts", // `processor: {command: …}`, inside a task of its own
   "factory/batch/",
+  "io/api_client.ts", // the manager that a client owns
+  "cmd/background.ts", // a command that leaves the terminal
   "scripts/",
   "tests/",
 ];

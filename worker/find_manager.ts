@@ -1,22 +1,20 @@
-/** Where a worker gets its managers from: its command line, or a catalog that it asks. */
-import { messageOf, RunError } from "../core/errors.ts";
+/** Where a worker gets its managers from: its command line, or catalogs that it asks. */
+import { type Address, showAddress } from "../core/addresses.ts";
 import {
-  type Address,
   type ConnectionMode,
   type FoundManager,
   managersAmong,
-  showAddress,
-} from "../core/worker/managers.ts";
-import { Deadline } from "./deadline.ts";
-
-/** For one catalog to answer, whole. */
-const catalogMsMax = 5000;
-/** More than 10,000 full records, the most that a catalog of cctools can hold. */
-const catalogBytesMax = 256 * 1024 ** 2;
+  managersOnly,
+} from "../core/catalog/selection.ts";
+import { messageOf, RunError } from "../core/errors.ts";
+import type { TextPattern } from "../core/posix_regex.ts";
+import type { CatalogClient } from "../io/catalog_client.ts";
 
 export interface ManagerSource {
   /** What is looked for, to end a sentence: `a manager at host:port`. */
   readonly wanted: string;
+  /** The longest pause after it found none: a new manager is to be noticed soon. */
+  readonly pauseMsMax?: number;
   /** Those that there are now, in the order in which to try them. Throws RunError. */
   find(signal: AbortSignal): Promise<readonly FoundManager[]>;
 }
@@ -35,80 +33,64 @@ export function listedManagers(addresses: readonly Address[], tls: boolean): Man
 }
 
 export interface CatalogQuery {
-  /** The first that answers is believed. */
-  readonly catalogs: readonly Address[];
-  readonly project: RegExp;
+  readonly client: CatalogClient;
+  readonly project: TextPattern;
   /** `project` as the user wrote it. */
   readonly projectText: string;
   readonly mode: ConnectionMode | undefined;
   /** Managers without TLS are left out. */
   readonly tlsOnly: boolean;
+  /** Hears once that there is no catalog or no manager, and once that there is again. */
+  readonly log: (line: string) => void;
   readonly debug: (line: string) => void;
 }
 
-/** The managers of a catalog whose project name matches; each worker begins at another one. */
-export class CatalogManagers implements ManagerSource {
-  /** Those that answered last come first. */
-  #catalogs: readonly Address[];
+type State = "all well" | "no catalog" | "no manager";
 
-  constructor(private readonly query: CatalogQuery) {
-    this.#catalogs = query.catalogs;
-  }
+/**
+ * The managers of a catalog whose project name matches; each worker begins at another one. Nothing
+ * is kept from one question to the next: workers that wait ask four times a minute, and cctools',
+ * which keep an answer for 60 s, are late to notice a new manager by as much.
+ */
+export class CatalogManagers implements ManagerSource {
+  readonly pauseMsMax = 15_000;
+  #state: State = "all well";
+
+  constructor(private readonly query: CatalogQuery) {}
 
   get wanted(): string {
-    const places = this.query.catalogs.map(showAddress).join(" or ");
+    const places = this.query.client.catalogs.map(showAddress).join(" or ");
     return `a manager with project name "${this.query.projectText}" in the catalog at ${places}`;
   }
 
   async find(signal: AbortSignal): Promise<readonly FoundManager[]> {
-    const { project, mode, tlsOnly, debug } = this.query;
-    const records = await this.#records(signal);
+    const { client, project, projectText, mode, tlsOnly, debug } = this.query;
+    let records;
+    try {
+      // The pattern is matched here: servers know how to look for a part of a name only.
+      records = await client.query(managersOnly, { patienceMs: 0, signal });
+    } catch (error) {
+      if (error instanceof RunError) {
+        this.#say("no catalog", `Cannot ask for managers: ${messageOf(error)}; trying again`);
+      }
+      throw error;
+    }
     const found = managersAmong(records, project, mode);
     const usable = found.filter(({ tls }) => tls || !tlsOnly);
     debug(`${records.length} records, ${found.length} managers, ${usable.length} of use`);
+    if (this.#state === "no catalog") this.#say("all well", "A catalog answers again");
     if (usable.length === 0 && found.length > 0) {
       throw new RunError(`${found[0]!.label} has no TLS, which --ssl insists on`);
     }
+    if (usable.length > 0) this.#state = "all well";
+    else this.#say("no manager", `Waiting for a manager with project name "${projectText}"`);
     const start = Math.floor(Math.random() * usable.length);
     return [...usable.slice(start), ...usable.slice(0, start)];
   }
 
-  async #records(signal: AbortSignal): Promise<readonly unknown[]> {
-    const troubles: string[] = [];
-    for (const catalog of this.#catalogs) {
-      const url = `http://${showAddress(catalog)}/query.json`;
-      try {
-        const records = await query(url, signal);
-        this.#catalogs = [catalog, ...this.#catalogs.filter((other) => other !== catalog)];
-        return records;
-      } catch (error) {
-        signal.throwIfAborted();
-        troubles.push(`${showAddress(catalog)}: ${messageOf(error)}`);
-        this.query.debug(`${url}: ${messageOf(error)}`);
-      }
-    }
-    throw new RunError(`no catalog answers (${troubles.join("; ")})`);
+  /** Once for each state. */
+  #say(state: State, line: string): void {
+    if (this.#state !== state) this.query.log(line);
+    this.#state = state;
   }
-}
-
-async function query(url: string, signal: AbortSignal): Promise<readonly unknown[]> {
-  using deadline = new Deadline(catalogMsMax, signal);
-  const response = await fetch(url, {
-    signal: deadline.signal,
-    headers: { accept: "application/json, text/plain", connection: "close" },
-  });
-  const text = await bodyOf(response);
-  if (!response.ok) throw new Error(`HTTP status ${response.status}`);
-  const records: unknown = JSON.parse(text);
-  if (!Array.isArray(records)) throw new Error("the answer is not a list of records");
-  return records;
-}
-
-async function bodyOf(response: Response): Promise<string> {
-  let text = "";
-  for await (const piece of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
-    text += piece;
-    if (text.length > catalogBytesMax) throw new Error("the answer is too long");
-  }
-  return text;
 }

@@ -19,7 +19,7 @@ import type { MeasuredBy, Summary } from "../core/monitor/summary.ts";
 import { type FinalUsage, ProcessTree } from "../core/monitor/tree.ts";
 import type { TaskCgroup } from "../io/cgroup.ts";
 import { FolderSize } from "../io/folder_size.ts";
-import { offerToOomKiller, readProcess, readPssKb } from "../io/proc_usage.ts";
+import { offerToOomKiller, readPrivateKb, readProcess, readPssKb } from "../io/proc_usage.ts";
 import { readStat } from "../io/procfs.ts";
 import { Census, type Member, memberOf } from "./monitor_census.ts";
 
@@ -30,6 +30,8 @@ export interface TaskWatch {
   readonly pid: number;
   /** Its own session; null if it has none, as a command in a terminal. */
   readonly session: number | null;
+  /** Memory of the main process that is not its own; default 0. */
+  readonly sharedKb?: number;
   /** Folders whose size counts as disk. */
   readonly folders: readonly string[];
   /** Holds the task already, where cgroups are used. */
@@ -241,8 +243,9 @@ export class TaskMonitor {
   }
 
   /** Folds in what a walk of /proc has found of this task. */
-  take(processes: readonly ProcessReading[]): void {
+  take(found: readonly ProcessReading[]): void {
     if (this.#finished) return;
+    const processes = found.map((one) => this.#ownOf(one));
     const nowMs = performance.now();
     const disk = this.#disk((folder) => folder.refresh());
     const group = this.watch.cgroup?.read() ?? null;
@@ -293,7 +296,7 @@ export class TaskMonitor {
     known.set(this.watch.pid, this.#startTicks);
     const processes = [...known].flatMap(([pid, startTicks]) => {
       const reading = readProcess(pid)?.reading;
-      return reading?.startTicks === startTicks ? [reading] : [];
+      return reading?.startTicks === startTicks ? [this.#ownOf(reading)] : [];
     });
     const atMs = performance.now();
     this.#tree.look({ atMs, processes, pssKb: null, group: null, disk: null });
@@ -369,6 +372,20 @@ export class TaskMonitor {
     return { bytes, files };
   }
 
+  /** Of the main process, without what it shares with the one that it was forked from. */
+  #ownOf(reading: ProcessReading): ProcessReading {
+    const { pid, sharedKb = 0 } = this.watch;
+    if (sharedKb === 0 || reading.pid !== pid) return reading;
+    const less = (kb: number) => Math.max(0, kb - sharedKb);
+    const { rssKb, anonKb, rssPeakKb } = reading;
+    return {
+      ...reading,
+      rssKb: less(rssKb),
+      anonKb: less(anonKb),
+      rssPeakKb: less(rssPeakKb),
+    };
+  }
+
   /** Null where the resident sets tell enough, or where it would cost too much to know more. */
   #pssOf(processes: readonly ProcessReading[], nowMs: number): number | null {
     if (!this.#tree.wantsPss(processes)) return null;
@@ -378,9 +395,13 @@ export class TaskMonitor {
     const usedMs = cpuMsUsed();
     const living = processes.filter(({ zombie }) => !zombie);
     let pssKb = 0, movedKb = 0;
-    for (const { pid, rssKb } of living) pssKb += readPssKb(pid) ?? rssKb;
+    const { pid: main, sharedKb = 0 } = this.watch;
+    for (const { pid, rssKb } of living) {
+      pssKb += (sharedKb > 0 && pid === main ? readPrivateKb(pid) : readPssKb(pid)) ?? rssKb;
+    }
     for (const { pid, rssKb, anonKb } of living) {
-      const now = readProcess(pid)?.reading;
+      const found = readProcess(pid)?.reading;
+      const now = found && this.#ownOf(found);
       movedKb += Math.max(0, rssKb - (now?.rssKb ?? 0));
       if (now !== undefined) movedKb += Math.max(0, now.rssKb - now.anonKb - (rssKb - anonKb));
     }

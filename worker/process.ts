@@ -34,6 +34,8 @@ export interface Exit {
   /** Exit code or, as Work Queue reports it, the number of the signal that ended the command. */
   readonly exitCode: number;
   readonly signal: number | null;
+  /** By us, and not by itself or somebody else. Not known of plain children. */
+  readonly killed?: boolean;
   readonly wallMs: number;
   /** Null where this system cannot tell. */
   readonly measured: Measured | null;
@@ -59,6 +61,11 @@ export interface TaskProcess {
    * could not be started after all: no folder, too long …
    */
   readonly exited: Promise<Exit>;
+  /**
+   * Memory that its main process shares with the one that it was forked from, and that is not its
+   * own; 0 for those that were started.
+   */
+  readonly sharedKb: number;
   /** SIGKILL to the whole tree; without effect once it has ended. */
   kill(): void;
 }
@@ -69,6 +76,35 @@ export interface Spawner extends AsyncDisposable {
   readonly unmeasured: string | null;
   /** Rejects with RunError if there can be no process; see also {@link TaskProcess.exited}. */
   spawn(request: SpawnRequest): Promise<TaskProcess>;
+  /** For processes that another one of ours forks; null where they cannot become our children. */
+  readonly foster: Foster | null;
+}
+
+/** Takes processes as tasks that were forked by another child of this process. */
+export interface Foster {
+  /** The environment with a new mark, by which all that comes of it is known. */
+  marked(env: Readonly<Record<string, string>>): MarkedEnvironment;
+  /**
+   * Leaves alone what a child of Deno's forks, which has this mark and a session of its own, until
+   * it is adopted. The function that is returned ends this, and all that was not adopted.
+   */
+  shelter(pid: number, mark: string): () => void;
+  /** It runs, or has just ended; its session is its own, or will be at once. */
+  adopt(request: SpawnRequest, forked: AdoptedProcess): TaskProcess;
+}
+
+export interface MarkedEnvironment {
+  readonly env: Record<string, string>;
+  readonly mark: string;
+}
+
+export interface AdoptedProcess {
+  readonly pid: number;
+  /** The one in its environment. */
+  readonly mark: string;
+  /** As `performance.now()`. */
+  readonly startedMs: number;
+  readonly sharedKb: number;
 }
 
 export interface SpawnerOptions {
@@ -96,17 +132,22 @@ const slowSweepMs = 1000;
 /** A killed process that does not die within this time hangs in the kernel: report without it. */
 const leftoversMsMax = 5000;
 
+/** Of a mark: a process that is forked writes its own over that of the one it comes from. */
+const markDigits = 10;
+
 /** A task until `exited` resolves. */
 interface Task extends OrphanOwner {
   readonly request: SpawnRequest;
   readonly startedMs: number;
+  killed: boolean;
   /** Once the main process was reaped. */
   ended: { reaped: Reaped; atMs: number; failure: LaunchFailure | null } | null;
   readonly exit: PromiseWithResolvers<Exit>;
 }
 
-class ExactSpawner implements Spawner {
+class ExactSpawner implements Spawner, Foster {
   readonly unmeasured = null;
+  readonly foster = this;
   readonly #libc: Libc;
   readonly #owner: string;
   readonly #orphans: Orphans;
@@ -115,6 +156,8 @@ class ExactSpawner implements Spawner {
   #launcher: Launcher;
   /** Children that are no tasks, to be reaped when they end: launchers, and what they failed at. */
   readonly #helpers = new Set<number>();
+  /** Children of Deno that fork tasks. */
+  readonly #sheltered = new Set<number>();
   /** By pid of the main process, while it runs. */
   readonly #running = new Map<number, Task>();
   /** Ended, but with something left that is being killed. */
@@ -138,7 +181,7 @@ class ExactSpawner implements Spawner {
   }
 
   spawn(request: SpawnRequest): Promise<TaskProcess> {
-    const mark = `${this.#count++}`;
+    const { env, mark } = this.marked(request.env);
     const startedMs = performance.now();
     let pid: number;
     try {
@@ -146,22 +189,39 @@ class ExactSpawner implements Spawner {
         path: "/bin/sh",
         args: ["sh", "-c", request.command],
         cwd: request.cwd,
-        env: withMark(request.env, this.#owner, mark),
+        env,
         outputPath: request.outputPath,
       });
     } catch (error) {
       return Promise.reject(cannotStart(request, whyNoProcess(error)));
     }
+    return Promise.resolve(this.adopt(request, { pid, mark, startedMs, sharedKb: 0 }));
+  }
+
+  marked(env: Readonly<Record<string, string>>): MarkedEnvironment {
+    const mark = `${this.#count++}`.padStart(markDigits, "0");
+    return { env: withMark(env, this.#owner, mark), mark };
+  }
+
+  shelter(pid: number, mark: string): () => void {
+    const owner = this.#ownerOf(pid, mark, performance.now());
+    this.#sheltered.add(pid);
+    this.#orphans.add(owner);
+    return () => {
+      owner.over = true;
+      this.#sheltered.delete(pid);
+      this.#orphans.sweep((other) => this.#isWaitedFor(other));
+      this.#orphans.owners.delete(pid);
+    };
+  }
+
+  adopt(request: SpawnRequest, forked: AdoptedProcess): TaskProcess {
+    const { pid, mark, startedMs, sharedKb } = forked;
     const task: Task = {
+      ...this.#ownerOf(pid, mark, startedMs),
       request,
-      pid,
-      mark,
-      over: false,
-      session: pid,
-      // Two ticks of slack: both clocks are rounded.
-      startTicks: Math.floor((this.#bootMs + startedMs) / 1000 * ticksPerSecond) - 2,
       startedMs,
-      extra: { cpuUserMs: 0, cpuSystemMs: 0, memoryPeakMb: 0 },
+      killed: false,
       ended: null,
       exit: Promise.withResolvers(),
     };
@@ -170,12 +230,25 @@ class ExactSpawner implements Spawner {
     this.#running.set(pid, task);
     this.#orphans.add(task);
     this.#timer ??= setInterval(this.#onChild, slowSweepMs);
-    return Promise.resolve({
+    return {
       pid,
       group: task.session,
+      sharedKb,
       exited: task.exit.promise,
       kill: () => this.#kill(task),
-    });
+    };
+  }
+
+  #ownerOf(pid: number, mark: string, startedMs: number): OrphanOwner {
+    return {
+      pid,
+      mark,
+      over: false,
+      session: pid,
+      // Two ticks of slack: both clocks are rounded.
+      startTicks: Math.floor((this.#bootMs + startedMs) / 1000 * ticksPerSecond) - 2,
+      extra: { cpuUserMs: 0, cpuSystemMs: 0, memoryPeakMb: 0 },
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -240,12 +313,17 @@ class ExactSpawner implements Spawner {
       }
       break;
     }
-    this.#orphans.sweep((pid) => this.#running.has(pid) || this.#helpers.has(pid));
+    this.#orphans.sweep((pid) => this.#isWaitedFor(pid));
     this.#settle();
     if (this.#timer !== null && !this.#busy()) {
       clearInterval(this.#timer);
       this.#timer = null;
     }
+  }
+
+  /** By us, or by Deno. */
+  #isWaitedFor(pid: number): boolean {
+    return this.#running.has(pid) || this.#helpers.has(pid) || this.#sheltered.has(pid);
   }
 
   /** False if this zombie is for someone else to reap. */
@@ -273,6 +351,7 @@ class ExactSpawner implements Spawner {
   #kill(task: Task): void {
     // Once it was reaped, its numbers may be someone else's.
     if (task.ended !== null) return;
+    task.killed = true;
     this.#libc.kill(-task.session);
     this.#libc.kill(task.pid);
   }
@@ -292,6 +371,7 @@ class ExactSpawner implements Spawner {
       task.exit.resolve({
         exitCode: reaped.signal ?? reaped.exitCode,
         signal: reaped.signal,
+        killed: task.killed,
         wallMs: atMs - task.startedMs,
         measured: {
           cpuUserMs: reaped.cpuUserMs + task.extra.cpuUserMs,
@@ -305,6 +385,7 @@ class ExactSpawner implements Spawner {
 
 /** Plain children: Deno tells their exit, and nothing of what they used. */
 class PlainSpawner implements Spawner {
+  readonly foster = null;
   readonly #running = new Map<number, { kill: () => void; exited: Promise<Exit> }>();
   #count = 0;
 
@@ -342,7 +423,7 @@ class PlainSpawner implements Spawner {
       return { exitCode: number ?? code, signal: number, wallMs, measured: null };
     });
     this.#running.set(pid, { kill, exited });
-    return { pid, group: pid, exited, kill: () => this.#running.get(pid)?.kill() };
+    return { pid, group: pid, sharedKb: 0, exited, kill: () => this.#running.get(pid)?.kill() };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -7,18 +7,21 @@ import type { Resources } from "../core/resources.ts";
 import type { WorkerIdentity, WorkerLimits } from "../core/worker/actions.ts";
 import { type Backoff, pauseMs } from "../core/worker/backoff.ts";
 import { ProtocolGuess, protocolsTried } from "../core/worker/guess.ts";
-import { type FoundManager, showAddress } from "../core/worker/managers.ts";
+import { showAddress } from "../core/addresses.ts";
+import type { FoundManager } from "../core/catalog/selection.ts";
+import { isOtherManager } from "../core/worker/name_check.ts";
 import { wrapCommand } from "../core/worker/wrapper.ts";
 import { openCgroups } from "../io/cgroup.ts";
 import { delay } from "../io/clock.ts";
-import { type Connected, connectTo, type IpMode } from "./connect.ts";
+import { type Connected, connectTo, type IpMode } from "../io/connect.ts";
 import { gpuFeatures } from "./features.ts";
 import type { ManagerSource } from "./find_manager.ts";
 import { Guard } from "./guard.ts";
 import { Monitor } from "./monitor.ts";
-import { openSpawner } from "./process.ts";
+import { openSpawner, type Spawner } from "./process.ts";
 import { detectResources } from "./resources.ts";
 import { type Leave, Session, type SessionEnd, type SessionParts } from "./session.ts";
+import { WarmSpawner } from "./warm_spawner.ts";
 import { Workspace } from "./workspace.ts";
 
 export interface WorkerOptions {
@@ -43,6 +46,8 @@ export interface WorkerOptions {
   readonly symlinks: boolean;
   /** The command that runs the commands of tasks, see `wrapCommand`. */
   readonly taskWrapper: string | undefined;
+  /** Whether Python scripts may be run by forks of a Python that has imported their modules. */
+  readonly warmPython: boolean;
   /** Command line that starts this same wqx. */
   readonly wqx: readonly string[];
   readonly version: string;
@@ -92,7 +97,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     symlinks: options.symlinks,
   });
   await using guard = Guard.start(workspace.path);
-  await using spawner = openSpawner({ owner: workspace.path });
+  await using spawner = spawnerFor(options, workspace.path);
   using monitor = new Monitor();
   const found = openCgroups();
   using cgroups = "why" in found ? null : found;
@@ -116,6 +121,12 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   await new Service(options, parts, AbortSignal.any([signal, wall.signal])).run();
 }
 
+function spawnerFor({ warmPython, debug }: WorkerOptions, folder: string): Spawner {
+  const plain = openSpawner({ owner: folder });
+  if (!warmPython) return plain;
+  return WarmSpawner.over(plain, { folder, debug: (line) => debug("wq", line) });
+}
+
 type Parts = Omit<SessionParts, "identity"> & {
   readonly identity: Omit<WorkerIdentity, "protocol">;
 };
@@ -125,7 +136,12 @@ type Round =
   | { readonly kind: "served"; readonly end: SessionEnd }
   /** None of the managers that there are has work for us. */
   | { readonly kind: "no work" }
-  | { readonly kind: "unserved"; readonly trouble: string };
+  | {
+    readonly kind: "unserved";
+    readonly trouble: string;
+    /** Whether there was a manager, which does not serve us. */
+    readonly found: boolean;
+  };
 
 /** One manager after the other. */
 class Service {
@@ -145,6 +161,7 @@ class Service {
     const { backoff, connectTimeoutMs, singleShot, managers } = this.options;
     for (let failures = 0; !this.signal.aborted;) {
       const round = await this.#round();
+      let restMsMax = Infinity;
       if (this.signal.aborted || round.kind === "no work") return;
       if (round.kind === "served") {
         failures = 0;
@@ -154,6 +171,7 @@ class Service {
         if (round.end.then === "terminate") return;
       } else {
         failures++;
+        if (!round.found) restMsMax = managers.pauseMsMax ?? Infinity;
         const triedMs = performance.now() - this.#lostMs;
         if (singleShot || triedMs >= connectTimeoutMs) {
           const tried = Math.round(triedMs / 1000);
@@ -162,7 +180,8 @@ class Service {
           );
         }
       }
-      const restMs = Math.min(pauseMs(backoff, failures), Math.max(0, this.#leftMs()));
+      const pause = Math.min(pauseMs(backoff, failures), restMsMax);
+      const restMs = Math.min(pause, Math.max(0, this.#leftMs()));
       this.options.debug("wq", `looking for a manager in ${(restMs / 1000).toFixed(1)} s`);
       await delay(restMs, this.signal);
     }
@@ -180,11 +199,11 @@ class Service {
       found = await this.options.managers.find(this.signal);
     } catch (error) {
       if (!(error instanceof RunError) && !this.signal.aborted) throw error;
-      return this.#unserved(messageOf(error));
+      return this.#unserved(messageOf(error), false);
     }
     const others = found.filter(({ label }) => !this.#idle.has(label));
     if (others.length === 0) {
-      return found.length > 0 ? { kind: "no work" } : this.#unserved("there is none");
+      return found.length > 0 ? { kind: "no work" } : this.#unserved("there is none", false);
     }
     let troubles: string[] = [];
     for (const manager of others) {
@@ -199,12 +218,12 @@ class Service {
         if (this.signal.aborted) break;
       }
     }
-    return this.#unserved(troubles.join("; "));
+    return this.#unserved(troubles.join("; "), true);
   }
 
-  #unserved(trouble: string): Round {
+  #unserved(trouble: string, found: boolean): Round {
     this.options.debug("wq", trouble);
-    return { kind: "unserved", trouble };
+    return { kind: "unserved", trouble, found };
   }
 
   /** Connects with one protocol after the other until one is heard. Throws {@link Unserved}. */
@@ -220,7 +239,7 @@ class Service {
         throw error;
       });
       const { offer } = guess;
-      const end = await this.#session(label, connected, offer);
+      const end = await this.#session(manager, connected, offer);
       // Unheard, and not because we left: a manager of another protocol says nothing.
       if (!end.heard && end.then === "reconnect") {
         if (guess.refused()) {
@@ -233,6 +252,7 @@ class Service {
         );
       }
       log(`Left ${label}: ${end.why}`);
+      if (isOtherManager(end.why)) throw new Unserved(end.why);
       if (wantsPassword(end)) throw new Unserved(`${end.why}: give it with --password FILE`);
       if (end.heard) guess.heard();
       return end;
@@ -262,7 +282,11 @@ class Service {
     throw new Unserved(troubles.join("; "));
   }
 
-  async #session(label: string, { link, ahead }: Connected, protocol: number): Promise<SessionEnd> {
+  async #session(
+    { label, project }: FoundManager,
+    { link, ahead }: Connected,
+    protocol: number,
+  ): Promise<SessionEnd> {
     const { log, debug, volatileAfterMs } = this.options;
     const { resources: r } = this.parts.identity;
     log(
@@ -276,7 +300,7 @@ class Service {
       why: "its volatility made it leave",
       then: "reconnect",
     });
-    const identity: WorkerIdentity = { ...this.parts.identity, protocol };
+    const identity: WorkerIdentity = { ...this.parts.identity, protocol, project };
     const signal = AbortSignal.any([this.signal, moody.signal]);
     const end = await new Session(link, { ...this.parts, identity }).run(signal, ahead);
     debug("wq", `${label}: ${end.why}`);

@@ -15,6 +15,7 @@ import type {
   WorkerLimits,
 } from "../core/worker/actions.ts";
 import { WorkerMachine } from "../core/worker/machine.ts";
+import { NameCheck } from "../core/worker/name_check.ts";
 import { within } from "../io/clock.ts";
 import { copyOut, nowhere, removeIfThere, type Sink } from "../io/files.ts";
 import type { Link } from "../io/link.ts";
@@ -148,11 +149,14 @@ export class Session {
 
   async #receive(ahead: Uint8Array): Promise<void> {
     const decoder = new Decoder<ToWorker>(new ToWorkerGrammar());
-    decoder.feed(ahead);
-    await this.#digest(decoder);
-    for await (const bytes of this.link.received()) {
+    const { project } = this.parts.identity;
+    let check = project === undefined ? null : new NameCheck(project);
+    for await (const bytes of this.link.received(ahead)) {
       this.#heard = true;
-      decoder.feed(bytes);
+      const rest = check === null ? bytes : check.feed(bytes);
+      if (rest === null) continue;
+      check = null;
+      decoder.feed(rest);
       await this.#digest(decoder);
     }
   }

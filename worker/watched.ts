@@ -48,6 +48,7 @@ export function watchTask(
     },
     pid: process.pid,
     session: process.group,
+    sharedKb: process.sharedKb,
     folders: [folder],
     cgroup,
     onExceeded: () => process.kill(),

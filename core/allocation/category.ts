@@ -23,6 +23,8 @@ const climbsMax = 4;
 
 export interface CategorySettings extends PolicySettings, Partial<CategoryLimits> {
   readonly mode: Mode;
+  /** What the first attempts get, until one has ended. */
+  readonly guess?: Amounts;
 }
 
 /** A task that asks for its next attempt. */
@@ -55,7 +57,8 @@ export interface CategoryStatistics {
 export class Category {
   readonly mode: Mode;
   readonly #policy: Policy;
-  readonly #limits: CategoryLimits;
+  #limits: CategoryLimits = { max: {}, min: {} };
+  #guess: Amounts = {};
   #completions = 0;
   #exhaustions = 0;
   #maxSeen: Amounts = {};
@@ -65,7 +68,13 @@ export class Category {
   constructor(readonly name: string, settings: CategorySettings) {
     this.mode = settings.mode;
     this.#policy = newPolicy(settings.mode, settings);
-    this.#limits = { max: settings.max ?? {}, min: settings.min ?? {} };
+    this.limit(settings);
+  }
+
+  /** Other bounds from now on; what was learned stays. */
+  limit({ max = {}, min = {}, guess = {} }: Omit<CategorySettings, keyof PolicySettings | "mode">) {
+    this.#limits = { max, min };
+    this.#guess = guess;
   }
 
   /**
@@ -93,7 +102,11 @@ export class Category {
     const situation = { ...this.#limits, declared, largest };
     const last = outgrown.at(-1);
     if (last === undefined || last.exceeded === null) {
-      return { kind: "wish", wish: this.#bounded(this.#policy.first(situation), declared) };
+      const wish = this.#policy.first(situation);
+      const request = this.#completions + this.#exhaustions > 0
+        ? wish.request
+        : override(override(wish.request, this.#guess), declared);
+      return { kind: "wish", wish: this.#bounded({ ...wish, request }, declared) };
     }
     const name = last.exceeded;
     const why = this.#whyFinal(last, name, declared, largest);

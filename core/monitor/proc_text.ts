@@ -81,6 +81,11 @@ export function parsePssKb(text: string): number {
   return numberAfter(text, "\nPss:");
 }
 
+/** `/proc/PID/smaps_rollup`: KiB that nobody else has mapped. */
+export function parsePrivateKb(text: string): number {
+  return numberAfter(text, "\nPrivate_Clean:") + numberAfter(text, "\nPrivate_Dirty:");
+}
+
 /** The number that follows a label; 0 without the label. */
 export function numberAfter(text: string, label: string): number {
   const at = text.indexOf(label);

@@ -1,4 +1,5 @@
 /** Summary files as a manager reads them: written by whatever monitored the task, elsewhere. */
+import { isRecord } from "../is_record.ts";
 import type { Exhaustion, Measured } from "../protocol/measured.ts";
 import { resourceTable } from "./resources.ts";
 
@@ -74,8 +75,4 @@ function amountsIn(record: Readonly<Record<string, unknown>>): Amounts {
 function numberIn(value: unknown): number | null {
   const number = Array.isArray(value) ? value[0] : value;
   return typeof number === "number" && Number.isFinite(number) ? number : null;
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -3,6 +3,7 @@
  * result: `TASKID USER_MS SYSTEM_MS PEAK_MB`, then, if the monitor watched the task, its numbers as
  * JSON. Managers that do not know the line pass it over.
  */
+import { isRecord } from "../is_record.ts";
 import type { ToManager } from "./messages.ts";
 
 /** The limit that was enforced, and what was seen when it was passed. */
@@ -76,10 +77,6 @@ function parseMore(text: string): More | null {
     more.exceeded = { resource, limit, measured: measured as number | null };
   }
   return more;
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isAmount(value: unknown): value is number {

@@ -65,6 +65,8 @@ export interface TaskBlock {
   readonly type: "task";
   readonly taskId: number;
   readonly command: string;
+  /** `wq_worker_coprocess:NAME`: the command is a function there; from protocol 10 on. */
+  readonly coprocess?: string;
   readonly category: string;
   readonly cores: number;
   readonly gpus: number;

@@ -106,7 +106,9 @@ function parse(fields: Fields): ToManager {
     case "GET":
       return { type: "http", path: fields.word(0) };
     default:
-      if (/^[a-z]+_status$/.test(fields.line)) return { type: "status", request: fields.line };
+      if (/^([a-z]+_status|wqx_explain( \S+){0,2})$/.test(fields.line)) {
+        return { type: "status", request: fields.line };
+      }
       throw fields.bad("not a message of a worker");
   }
 }

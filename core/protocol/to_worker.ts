@@ -37,8 +37,7 @@ const targetBytesMax = 4096;
 
 /** Whose bytes are awaited: of the open block, or of a message that they complete. */
 type Awaiting =
-  | { readonly what: "command" }
-  | { readonly what: "env" }
+  | { readonly what: "command" | "coprocess" | "env" }
   | { readonly what: "message"; readonly complete: (text: string) => ToWorker };
 
 export class ToWorkerGrammar implements Grammar<ToWorker> {
@@ -59,7 +58,7 @@ export class ToWorkerGrammar implements Grammar<ToWorker> {
     this.#awaiting = null;
     const text = fromUtf8.decode(bytes);
     if (awaiting.what === "message") return awaiting.complete(text);
-    if (awaiting.what === "command") this.#block!.command = text;
+    if (awaiting.what !== "env") this.#block![awaiting.what] = text;
     else this.#block!.env.push(text);
     return null;
   }
@@ -189,6 +188,8 @@ export class ToWorkerGrammar implements Grammar<ToWorker> {
         return { kind: "nothing" };
       case "cmd":
         return this.#blob({ what: "command" }, fields.bytes(0, blockBytesMax));
+      case "coprocess":
+        return this.#blob({ what: "coprocess" }, fields.bytes(0, blockBytesMax));
       case "env":
         return this.#blob({ what: "env" }, fields.bytes(0, blockBytesMax));
       case "category":
@@ -364,6 +365,9 @@ export function blockPieces(task: TaskBlock, dialect: Dialect): readonly (string
   const block = new BlockWriter();
   block.line(`task ${task.taskId}`);
   block.body("cmd", task.command, "");
+  if (task.coprocess !== undefined && dialect.protocol >= 10) {
+    block.body("coprocess", task.coprocess, "");
+  }
   block.line(`category ${task.category}`);
   block.line(`cores ${task.cores.toFixed(3)}`);
   block.line(`gpus ${task.gpus}`);

@@ -1,11 +1,12 @@
 /** What goes into the scheduler and what comes out of it. */
 import type { TaskId, WorkerId } from "../ids.ts";
 import type { Order, TaskBlock, ToManager } from "../protocol/messages.ts";
+import type { OwnerOrder } from "./orders.ts";
 import type { Attempt, Task, TaskEnd, TaskInput, TaskSpec } from "./tasks.ts";
 
 /** What became of a payload whose place was given by a `receive` action. */
 export type Stored =
-  | { readonly kind: "printed"; readonly bytes: Uint8Array }
+  | { readonly kind: "printed"; readonly bytes: Uint8Array; readonly isCut?: boolean }
   | { readonly kind: "file" }
   | { readonly kind: "failed"; readonly why: string };
 
@@ -21,9 +22,15 @@ export type ManagerEvent =
   /** Bytes are moving on the link, in either direction. */
   | { readonly type: "moving"; readonly worker: WorkerId }
   /** Sending of a body begins: so many bytes. */
-  | { readonly type: "sending"; readonly worker: WorkerId; readonly bytes: number }
+  | {
+    readonly type: "sending";
+    readonly worker: WorkerId;
+    readonly bytes: number;
+    /** The task that it is an input of. */
+    readonly id?: TaskId;
+  }
   /** It has left. */
-  | { readonly type: "sent"; readonly worker: WorkerId }
+  | { readonly type: "sent"; readonly worker: WorkerId; readonly id?: TaskId }
   /** In place of a body the worker was told to take the file of this hash, which it has once. */
   | {
     readonly type: "taken";
@@ -40,6 +47,9 @@ export type ManagerEvent =
     readonly unsent: readonly string[];
     readonly why: string;
   }
+  /** What the catalog says of the most workers that factories want to have, by name. */
+  | { readonly type: "factory_limits"; readonly limits: ReadonlyMap<string, number> }
+  | { readonly type: "order"; readonly order: OwnerOrder }
   | { readonly type: "tick" };
 
 /** Where a payload goes: into memory, into a local file, or away. */

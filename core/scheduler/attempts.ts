@@ -11,6 +11,8 @@ import type { SchedulerState } from "./state.ts";
 import {
   type Attempt,
   type Copy,
+  type Failure,
+  type Moved,
   outgrew,
   type Phase,
   type Report,
@@ -58,7 +60,15 @@ export function dispatch(
   promise(worker, task.id, box);
   state.noteGiven(worker);
   const summary = wrapped?.summary ?? null;
-  const copy: Copy = { worker: worker.id, box, sinceMs: nowMs, summary };
+  const moved: Moved = {
+    address: worker.address,
+    sentBytes: 0,
+    sentMs: null,
+    reportedMs: null,
+    receivedBytes: 0,
+  };
+  const copy: Copy = { worker: worker.id, box, sinceMs: nowMs, summary, moved };
+  state.category(task.spec.category).running++;
   state.enter(task, { name: "running", copies: [...copiesOf(task), copy] });
   const { monitor } = state.options;
   const asked = worker.speaksWqx && monitor !== "off" ? [monitorVariable(monitor)] : noVariables;
@@ -119,8 +129,10 @@ export function endCopy(
     wallMs: report?.wallMs ?? 0,
     measured: report?.measured ?? null,
     printed: report?.printed ?? new Uint8Array(0),
+    moved: copy.moved,
   };
   task.attempts.push(attempt);
+  state.category(task.spec.category).running--;
   learn(state, task, attempt);
   if (state.workers.has(worker.id)) {
     state.send(worker, { type: "kill", taskId: task.id });
@@ -161,11 +173,19 @@ export function failed(
 
 /** `null`: once more, with a larger box if this one was too small. */
 function verdictOn(state: SchedulerState, task: Task, attempt: Attempt): TaskEnd | null {
-  if (attempt.ending.kind !== "failure" || outgrew(attempt) === null) {
-    return verdict(task, attempt, state.options.limits);
-  }
+  const end = attempt.ending.kind !== "failure" || outgrew(attempt) === null
+    ? verdict(task, attempt, state.options.limits)
+    : verdictOnClimb(state, task, attempt.ending);
+  const { dispatchesMax = Infinity } = task.spec;
+  const count = task.attempts.length;
+  if (end !== null || count <= dispatchesMax) return end;
+  const why = `it was dispatched ${count} times, and ${dispatchesMax} retries are allowed`;
+  return { kind: "failure", code: resultCode.maxRetries, why };
+}
+
+function verdictOnClimb(state: SchedulerState, task: Task, ending: Failure): TaskEnd | null {
   const why = climb(state, task);
-  return why === null ? null : { ...attempt.ending, why };
+  return why === null ? null : { ...ending, why };
 }
 
 /** These need not go on: another one has won, or none is wanted any more. */

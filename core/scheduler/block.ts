@@ -36,6 +36,7 @@ export function blockOf(
     type: "task",
     taskId,
     command: spec.command,
+    ...(spec.coprocess !== undefined && { coprocess: spec.coprocess }),
     category: spec.category,
     cores: box.cores,
     gpus: box.gpus,
@@ -97,6 +98,15 @@ function whyFilesUnsendable({ inputs, outputs }: TaskSpec): string | null {
     checkSandboxName(sandboxName);
   }
   for (const { source, cacheName } of inputs) {
+    if (source.kind === "command") {
+      if (!source.command.includes("%%")) {
+        return `the command ${
+          JSON.stringify(source.command)
+        } of an input has no %%, the file to make`;
+      }
+      const { command } = source;
+      textToWorker({ type: "fetch", from: "command", source: command, cacheName, mode: 0 });
+    }
     if (source.kind !== "url") continue;
     if (/[\0\r\n]/.test(source.url)) return `the URL ${JSON.stringify(source.url)} has line ends`;
     textToWorker({ type: "fetch", from: "url", source: source.url, cacheName, mode: 0 });

@@ -2,6 +2,7 @@
 import { resultCode } from "../protocol/messages.ts";
 import { tellTooLarge, wishOf } from "./allocation.ts";
 import { close, copiesOf, dispatch, finish } from "./attempts.ts";
+import { dismissDrained } from "./orders.ts";
 import { placeElsewhere } from "./place.ts";
 import type { SchedulerState } from "./state.ts";
 import { type Attempt, failedOn, hasFailed, type Task } from "./tasks.ts";
@@ -13,6 +14,7 @@ export function checkUp(state: SchedulerState, nowMs: number): void {
     keepalive(state, worker, nowMs);
     if (state.workers.has(worker.id)) checkTransfers(state, worker, nowMs);
   }
+  dismissDrained(state);
   endOverdue(state, nowMs);
   // Time alone makes some eligible: hosts are unblocked, lanes look at everyone again.
   for (const worker of state.roomy) state.freed.add(worker);

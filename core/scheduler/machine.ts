@@ -5,6 +5,7 @@
  *
  * The shell performs actions of one link in the order in which they were given.
  */
+import type { Wish } from "../allocation/policy.ts";
 import type { AllocationSummary } from "../allocation/report.ts";
 import { unreachable } from "../errors.ts";
 import type { TaskId, WorkerId } from "../ids.ts";
@@ -12,12 +13,14 @@ import { resultCode } from "../protocol/messages.ts";
 import type { ManagerAction, ManagerEvent } from "./actions.ts";
 import { cancel, copiesOf, dispatch, endCopy, failed, loseWorker, submit } from "./attempts.ts";
 import { allocationSummaries, wishOf, wishOfLane } from "./allocation.ts";
+import { factoryNames, limitFactories } from "./factories.ts";
 import { checkUp, noteFailure } from "./health.ts";
 import { defaultLimits } from "./limits.ts";
+import { obey } from "./orders.ts";
 import { place, placeElsewhere } from "./place.ts";
 import { directoryFailed, received, stored } from "./reactions.ts";
 import { type SchedulerOptions, SchedulerState } from "./state.ts";
-import { failedOn, type Task } from "./tasks.ts";
+import { failedOn, type Moved, type Task } from "./tasks.ts";
 import { isReady, newWorker, type WorkerState } from "./workers.ts";
 
 export interface Counts {
@@ -26,6 +29,12 @@ export interface Counts {
   readonly done: number;
   readonly failedAttempts: number;
   readonly workers: number;
+}
+
+/** One of them, and how many there are. */
+export interface WaitingTasksOfAKind {
+  readonly first: Task;
+  readonly count: number;
 }
 
 const nobody: ReadonlySet<WorkerId> = new Set();
@@ -58,6 +67,10 @@ export class Scheduler {
     return this.#state.workers;
   }
 
+  get waitingCount(): number {
+    return this.#state.waiting.count;
+  }
+
   get counts(): Counts {
     const { waiting, done, failedAttempts, workers } = this.#state;
     let running = 0;
@@ -72,6 +85,38 @@ export class Scheduler {
   /** How the tasks of each category are sized now. */
   get allocations(): AllocationSummary[] {
     return allocationSummaries(this.#state);
+  }
+
+  /** What the next attempt of a task asks for. */
+  wishOf(task: Task): Wish {
+    return wishOf(this.#state, task);
+  }
+
+  /** Why its category does not know yet what its tasks need; `null` where it does. */
+  whyLearning(task: Task): string | null {
+    const { mode, statistics } = this.#state.category(task.spec.category).allocation;
+    return mode === "fixed" || statistics.learning.steady ? null : statistics.learning.why;
+  }
+
+  /** Waiting tasks that want the same, in the order in which they are looked at. */
+  get waitingKinds(): WaitingTasksOfAKind[] {
+    const { waiting } = this.#state;
+    return [
+      ...[...waiting.picky].map((first) => ({ first, count: 1 })),
+      ...waiting.lanes().flatMap((lane) =>
+        lane.first === null ? [] : [{ first: lane.first, count: lane.length }]
+      ),
+    ];
+  }
+
+  /** When a host gets tasks again; `null`: it does. */
+  blockedUntilMs(host: string): number | null {
+    return this.#state.hosts.get(host)?.blockedUntilMs ?? null;
+  }
+
+  /** Those whose workers are here, or were when their limit was told. */
+  get factories(): string[] {
+    return factoryNames(this.#state);
   }
 
   /** Hosts that get no tasks now. */
@@ -94,6 +139,12 @@ export class Scheduler {
       case "link_closed":
         loseWorker(state, event.worker, event.why, nowMs);
         break;
+      case "factory_limits":
+        limitFactories(state, event.limits);
+        break;
+      case "order":
+        obey(state, event.order, nowMs);
+        break;
       case "tick":
         checkUp(state, nowMs);
         break;
@@ -110,8 +161,10 @@ export class Scheduler {
   schedule(nowMs: number): ManagerAction[] {
     const state = this.#state;
     const { waiting } = state;
+    waiting.release(nowMs + state.options.epochOffsetMs);
     let budget = state.options.limits.dispatchMax;
     for (const task of waiting.picky) {
+      if (isFull(state, task)) continue;
       const placement = placeElsewhere(
         state,
         task.spec,
@@ -125,7 +178,7 @@ export class Scheduler {
     const freed = new Set(state.freed);
     for (const lane of waiting.lanes()) {
       let task = lane.first;
-      while (task !== null && budget > 0) {
+      while (task !== null && budget > 0 && !isFull(state, task)) {
         const wish = wishOfLane(state, lane, task);
         const candidates = lane.blocked ? freed : state.roomy;
         const placement = place(state, task.spec, wish, candidates, nowMs);
@@ -135,7 +188,8 @@ export class Scheduler {
         task = lane.first;
       }
       if (budget <= 0) break;
-      lane.blocked = task !== null;
+      // Of a full category it is not known whether its task would fit.
+      lane.blocked = task !== null && !isFull(state, task);
       if (task === null) waiting.drop(lane);
     }
     // Out of budget, some lanes have yet to look at who was freed.
@@ -158,6 +212,7 @@ export class Scheduler {
         break;
       case "sending":
         worker.transfers.out = { bytes: event.bytes, sinceMs: nowMs };
+        if (event.id !== undefined) noteSending(state, worker, event.id, event.bytes);
         break;
       case "sent": {
         const { out } = worker.transfers;
@@ -166,6 +221,7 @@ export class Scheduler {
           worker.moved.bytes += out.bytes;
           worker.moved.ms += nowMs - out.sinceMs;
         }
+        if (event.id !== undefined) noteSent(state, worker, event.id, nowMs);
         break;
       }
       case "taken":
@@ -209,4 +265,30 @@ export class Scheduler {
     noteFailure(state, attempt, nowMs);
     failed(state, task, copy, attempt);
   }
+}
+
+/** Whether as many tasks of its category run as may. */
+function isFull(state: SchedulerState, { spec }: Task): boolean {
+  const { running, runningMax } = state.category(spec.category);
+  return running >= runningMax;
+}
+
+function noteSending(
+  state: SchedulerState,
+  worker: WorkerState,
+  id: TaskId,
+  bytes: number,
+): void {
+  const moved = movedOf(state, worker, id);
+  if (moved !== undefined) moved.sentBytes += bytes;
+}
+
+function noteSent(state: SchedulerState, worker: WorkerState, id: TaskId, nowMs: number): void {
+  const moved = movedOf(state, worker, id);
+  if (moved !== undefined) moved.sentMs = nowMs;
+}
+
+function movedOf(state: SchedulerState, worker: WorkerState, id: TaskId): Moved | undefined {
+  const task = state.tasks.get(id);
+  return task && copiesOf(task).find((copy) => copy.worker === worker.id)?.moved;
 }

@@ -106,13 +106,13 @@ function isEligible(
   worker: WorkerState,
   nowMs: number,
 ): boolean {
-  if (!isReady(worker)) return false;
+  if (!isReady(worker) || worker.draining) return false;
   if (spec.features?.some((feature) => !worker.features.has(feature))) return false;
   if (state.isBlocked(hostOf(worker), nowMs)) return false;
   if (worker.stopsAtMs === null) return true;
   const epochMs = nowMs + state.options.epochOffsetMs;
   return (spec.endTimeMs ?? epochMs + (spec.wallTimeMs ?? 0)) <= worker.stopsAtMs &&
-    epochMs < worker.stopsAtMs;
+    epochMs + (spec.wallTimeMinMs ?? 0) <= worker.stopsAtMs && epochMs < worker.stopsAtMs;
 }
 
 function heldInputs(spec: TaskSpec, worker: WorkerState): number {

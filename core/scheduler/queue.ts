@@ -32,6 +32,11 @@ export class Lane {
     (task.attempts.length > 0 ? this.#returned : this.#fresh).push(task);
   }
 
+  /** Tasks, with those that have been canceled since they came. */
+  get length(): number {
+    return this.#returned.length + this.#fresh.length;
+  }
+
   /** The task to go next. Those that wait no more are passed over here, for good. */
   get first(): Task | null {
     return waitingFirst(this.#returned) ?? waitingFirst(this.#fresh);
@@ -54,6 +59,8 @@ export class WaitingTasks {
   #order = 0;
   #picky = new Set<Task>();
   readonly #timed = new Set<Task>();
+  /** Those whose time has not come. */
+  readonly #early = new Set<Task>();
   #count = 0;
 
   get count(): number {
@@ -73,8 +80,18 @@ export class WaitingTasks {
   push(task: Task): void {
     this.#count++;
     if (task.spec.endTimeMs !== undefined) this.#timed.add(task);
-    if (task.attempts.length > 0 && failedOn(task).size > 0) this.#picky.add(task);
+    if (task.spec.notBeforeMs !== undefined && task.attempts.length === 0) this.#early.add(task);
+    else if (task.attempts.length > 0 && failedOn(task).size > 0) this.#picky.add(task);
     else this.#laneOf(task).push(task);
+  }
+
+  /** Tasks may go whose time has come. */
+  release(epochMs: number): void {
+    for (const task of this.#early) {
+      if (task.spec.notBeforeMs! > epochMs) continue;
+      this.#early.delete(task);
+      this.#laneOf(task).push(task);
+    }
   }
 
   lanes(): readonly Lane[] {
@@ -89,6 +106,7 @@ export class WaitingTasks {
     this.#count--;
     this.#timed.delete(task);
     this.#picky.delete(task);
+    this.#early.delete(task);
   }
 
   /** Lanes without tasks are forgotten: a list of tasks may have a shape for each. */
@@ -98,11 +116,11 @@ export class WaitingTasks {
   }
 
   #laneOf({ spec, wish }: Task): Lane {
-    const { category, priority, request, features, endTimeMs, wallTimeMs } = spec;
+    const { category, priority, request, features, endTimeMs, wallTimeMs, wallTimeMinMs } = spec;
     const { cores, memoryMb, diskMb, gpus } = request;
     const climbing = wish === null ? "" : JSON.stringify(wish);
     const shape =
-      `${category}|${priority}|${cores}|${memoryMb}|${diskMb}|${gpus}|${endTimeMs}|${wallTimeMs}|${climbing}|${
+      `${category}|${priority}|${cores}|${memoryMb}|${diskMb}|${gpus}|${endTimeMs}|${wallTimeMs}|${wallTimeMinMs}|${climbing}|${
         features?.join("\n") ?? ""
       }`;
     let lane = this.#lanes.get(shape);

@@ -11,6 +11,7 @@ import { protocolsSpoken, resultCode, type ToManager } from "../protocol/message
 import { checkSandboxName } from "../protocol/names.ts";
 import type { Place, Stored } from "./actions.ts";
 import { close, copiesOf, endCopies, endCopy, failed, finish } from "./attempts.ts";
+import { noteFactory } from "./factories.ts";
 import { believe } from "./foreign_monitor.ts";
 import { noteFailure, noteSuccess } from "./health.ts";
 import type { SchedulerState } from "./state.ts";
@@ -96,7 +97,7 @@ function react(
       state.noteRoom(worker);
       break;
     case "info":
-      info(worker, message.key, message.value);
+      info(state, worker, message.key, message.value);
       if (message.key === "worker-end-time") {
         state.noteRoom(worker);
         state.noteFleet();
@@ -135,6 +136,8 @@ function react(
       break;
     case "file": {
       const { owed, inside } = owedOutput(worker, message.path);
+      const retrieving = retrievingOn(state, worker, owed.task);
+      if (retrieving !== null) retrieving.copy.moved.receivedBytes += message.length;
       receive(state, worker, receivingOf(owed, inside, message.length), message, nowMs);
       break;
     }
@@ -162,8 +165,11 @@ function react(
   }
 }
 
-function info(worker: WorkerState, key: string, value: string): void {
+function info(state: SchedulerState, worker: WorkerState, key: string, value: string): void {
   switch (key) {
+    case "from-factory":
+      noteFactory(state, worker, value);
+      break;
     case "wqx":
       worker.speaksWqx = true;
       break;
@@ -232,7 +238,8 @@ function result(
     failed(state, task, copy, attempt);
     return;
   }
-  const succeeded = message.status === 0 && message.exitCode === 0;
+  const succeeded = message.status === 0 &&
+    (message.exitCode === 0 || task.spec.exitCodeIsData === true);
   const wrapped = copy.summary !== null && message.status === resultCode.success;
   const report: Report = {
     // Until the summary says how the command ended.
@@ -259,6 +266,7 @@ function result(
   settle(worker, id, copy.box);
   state.noteRoom(worker);
   worker.retrieving.add(id);
+  copy.moved.reportedMs = nowMs;
   state.enter(task, { name: "retrieving", copy, report });
   receive(state, worker, { kind: "printed", task: id }, message, nowMs);
   // Only the summary says which of the outputs are wanted.
@@ -273,6 +281,8 @@ interface Retrieving {
 
 function askForOutputs(state: SchedulerState, worker: WorkerState, from: Retrieving): void {
   const { task, report } = from;
+  // Half a result may lie there, and there may be another attempt.
+  if (task.spec.exitCodeIsData && report.status === resultCode.resourceExhaustion) return;
   const succeeded = report.status === resultCode.success && report.exitCode === 0;
   for (const [index, { when, cacheName }] of task.spec.outputs.entries()) {
     if (when !== "always" && (when === "success") !== succeeded) continue;
@@ -339,7 +349,7 @@ function missing(
     return;
   }
   const { sandboxName, when } = retrieving.task.spec.outputs[owed.index]!;
-  if (when !== "success") return;
+  if (when !== "success" && !retrieving.task.spec.exitCodeIsData) return;
   const why = `it did not write its output ${sandboxName}`;
   retrieving.report.trouble ??= { code: resultCode.outputMissing, why };
 }
@@ -417,7 +427,13 @@ export function stored(
     if (what.kind === "printed") believe(report, what.bytes, task.spec, program);
     return;
   }
-  if (what.kind === "printed") report.printed = what.bytes;
+  if (what.kind === "printed") {
+    report.printed = what.bytes;
+    const why = "it printed more than the manager keeps";
+    if (what.isCut && task.spec.exitCodeIsData) {
+      report.trouble ??= { code: resultCode.stdoutMissing, why };
+    }
+  }
   if (what.kind === "failed") {
     const which = receiving.kind === "printed"
       ? "its captured output"
@@ -444,8 +460,9 @@ function arrived(state: SchedulerState, worker: WorkerState, id: TaskId, nowMs: 
   const retrieving = retrievingOn(state, worker, id);
   if (retrieving === null || --retrieving.report.owed > 0) return;
   const { task, copy, report } = retrieving;
-  const failure = describeFailure(report, copy.box, complaintsAbout(task, worker)) ??
-    report.trouble;
+  const asItEnded = describeFailure(report, copy.box, complaintsAbout(task, worker));
+  const isData = task.spec.exitCodeIsData && report.status === resultCode.success;
+  const failure = (isData ? null : asItEnded) ?? report.trouble;
   if (failure === null) {
     const attempt = endCopy(state, task, copy, worker, { kind: "success" }, report, nowMs);
     noteSuccess(state, task, attempt);

@@ -16,9 +16,13 @@ export interface CategoryState {
   successes: number;
   /** Sum over the successes. */
   wallMs: number;
-  readonly allocation: Category;
+  allocation: Category;
   /** How often `allocation` may have changed its mind. */
   lessons: number;
+  /** Copies of its tasks that workers have. */
+  running: number;
+  /** No more of them at a time. */
+  runningMax: number;
 }
 
 /** How attempts on a host fare. */
@@ -45,7 +49,7 @@ export interface SchedulerOptions {
 }
 
 /** What is declared, and nothing else. */
-const asDeclared: CategorySettings = { mode: "fixed", chance: () => 0 };
+export const asDeclared: CategorySettings = { mode: "fixed", chance: () => 0 };
 
 export class SchedulerState {
   readonly tasks = new Map<TaskId, Task>();
@@ -59,6 +63,8 @@ export class SchedulerState {
   readonly holders = new Map<string, Set<WorkerState>>();
   readonly categories = new Map<string, CategoryState>();
   readonly hosts = new Map<string, HostState>();
+  /** Most workers that a factory wants to have, by its name. */
+  readonly factoryLimits = new Map<string, number>();
   /** Largest of each resource that a worker has; `null` if there is none, or it is to be found. */
   largestWorker: Resources | null = null;
   /** How often that may have changed. */
@@ -67,7 +73,7 @@ export class SchedulerState {
   failedAttempts = 0;
   #actions: ManagerAction[] = [];
 
-  constructor(readonly options: SchedulerOptions) {}
+  constructor(public options: SchedulerOptions) {}
 
   act(action: ManagerAction): void {
     this.#actions.push(action);
@@ -140,8 +146,15 @@ export class SchedulerState {
     if (state === undefined) {
       const { allocations } = this.options;
       const settings = allocations.get(name) ?? allocations.get("default") ?? asDeclared;
-      const allocation = new Category(name, settings);
-      this.categories.set(name, state = { successes: 0, wallMs: 0, allocation, lessons: 0 });
+      state = {
+        successes: 0,
+        wallMs: 0,
+        allocation: new Category(name, settings),
+        lessons: 0,
+        running: 0,
+        runningMax: Infinity,
+      };
+      this.categories.set(name, state);
     }
     return state;
   }

@@ -15,6 +15,15 @@ export type Source =
   | { readonly kind: "buffer"; readonly bytes: Uint8Array; readonly mode: number }
   /** The worker fetches it. */
   | { readonly kind: "url"; readonly url: string }
+  /** The worker runs it; `%%` stands for the file that it is to make. */
+  | { readonly kind: "command"; readonly command: string }
+  /** The bytes from `first` to `last` of a local file, both included. */
+  | {
+    readonly kind: "piece";
+    readonly path: string;
+    readonly first: number;
+    readonly last: number;
+  }
   /** Made in the sandbox; nothing is sent. */
   | { readonly kind: "empty directory" };
 
@@ -61,6 +70,31 @@ export interface TaskSpec {
   readonly wallTimeMs?: number;
   /** Epoch; an attempt that still runs then is killed, one that waits fails. */
   readonly endTimeMs?: number;
+  /** Epoch; not dispatched before. */
+  readonly notBeforeMs?: number;
+  /** Only workers that stay for so long. */
+  readonly wallTimeMinMs?: number;
+  /** Dispatched more often than that, for whatever reason, it has failed. */
+  readonly dispatchesMax?: number;
+  /** The command is a function of this coprocess, in the words of the wire. */
+  readonly coprocess?: string;
+  /**
+   * As in Work Queue: a command that ran is a success whatever its exit code, which its owner looks
+   * at; and an output that was asked for and is not there is a failure in any case.
+   */
+  readonly exitCodeIsData?: boolean;
+}
+
+/** What was moved for one attempt. */
+export interface Moved {
+  /** Of the worker's link: "host:port". */
+  readonly address: string;
+  sentBytes: number;
+  /** When the last input had left; `null`: there was none to send. */
+  sentMs: number | null;
+  /** When the worker reported its end; `null`: it did not. */
+  reportedMs: number | null;
+  receivedBytes: number;
 }
 
 /** It ran, or could not be staged; `why` says it in words. */
@@ -93,6 +127,7 @@ export interface Attempt {
   readonly measured: Measured | null;
   /** What it printed, cut to what the manager keeps. */
   readonly printed: Uint8Array;
+  readonly moved: Readonly<Moved>;
 }
 
 /** How a task as a whole ended; the story is in its attempts. */
@@ -108,6 +143,7 @@ export interface Copy {
   readonly sinceMs: number;
   /** Cached name of what `wqx monitor` writes of it; `null` where the task was sent as it is. */
   readonly summary: string | null;
+  readonly moved: Moved;
 }
 
 export type Phase =

@@ -31,6 +31,12 @@ export interface WorkerState {
   readonly features: Set<string>;
   /** When it will stop; epoch, `null`: not known to stop. */
   stopsAtMs: number | null;
+  /** The factory that started it; `null`: none that we know of. */
+  factory: string | null;
+  /** It was told to leave, and gets no tasks. */
+  leaving: boolean;
+  /** It gets no more tasks, and is told to leave when it has none. */
+  draining: boolean;
   total: Resources;
   /** The worker has told all it has: the `resource tag` line closes the block. */
   resourcesKnown: boolean;
@@ -101,6 +107,9 @@ export function newWorker(id: WorkerId, address: string, nowMs: number): WorkerS
     speaksWqx: false,
     features: new Set(),
     stopsAtMs: null,
+    factory: null,
+    leaving: false,
+    draining: false,
     total: noResources,
     resourcesKnown: false,
     promised: noResources,
@@ -122,9 +131,12 @@ export function newWorker(id: WorkerId, address: string, nowMs: number): WorkerS
   };
 }
 
-/** It has told all that the choice of its tasks depends on. Old workers tell no end time. */
+/**
+ * It has told all that the choice of its tasks depends on, and has not been told to leave. Old
+ * workers tell no end time.
+ */
 export function isReady(w: WorkerState): boolean {
-  return w.greeting !== null && w.resourcesKnown &&
+  return w.greeting !== null && w.resourcesKnown && !w.leaving &&
     (w.dialect.endTimeInSeconds || w.dialect.protocol < 10);
 }
 

@@ -3,9 +3,17 @@
  * with other work in between. No length is told and nothing follows: the reader reads until the
  * connection is closed.
  */
+import { explain } from "./explain_source.ts";
 import { parseStatusRequest, type StatusMessage, type StatusQuestion } from "./request.ts";
 import { snapshotOf, type StatusSource, taskRows, workerRows } from "./snapshot.ts";
-import { wireCategories, type WireObject, wireQueue, wireTask, wireWorker } from "./wire.ts";
+import {
+  wireCategories,
+  wireExplanation,
+  type WireObject,
+  wireQueue,
+  wireTask,
+  wireWorker,
+} from "./wire.ts";
 
 /** A piece is sent once it has so many characters; it takes well under a millisecond to make. */
 const pieceChars = 64 * 1024;
@@ -22,6 +30,7 @@ const index = `<!DOCTYPE html>
 <li><a href="/task_status">Tasks</a>
 <li><a href="/worker_status">Workers</a>
 <li><a href="/wable_status">Categories</a>
+<li><a href="/explain">What holds it up</a>
 </ul>
 `;
 
@@ -36,6 +45,10 @@ export function statusAnswer(
   const request = parseStatusRequest(message);
   if (request === null) return null;
   if (request.form === "bare") return arrayOf(objects(request.question, source));
+  if (request.form === "explanation") {
+    const answer = wireExplanation(explain(request.subject, source));
+    return arrayOf([answer], request.http ? jsonHead : "");
+  }
   switch (request.page) {
     case null:
       return only(jsonHead);

@@ -1,5 +1,6 @@
 /** What clients of the status page ask: one line on the manager's port, or a browser's GET. */
 import type { ToManager } from "../protocol/messages.ts";
+import { parseExplainPath, parseExplainQuestion, type Subject } from "./questions.ts";
 
 export type StatusQuestion = "queue" | "tasks" | "workers" | "categories";
 
@@ -10,7 +11,8 @@ export type StatusRequest =
   /** Answered by the JSON alone. */
   | { readonly form: "bare"; readonly question: StatusQuestion }
   /** Answered with a head; `null` for an unknown path, which has an empty body. */
-  | { readonly form: "http"; readonly page: StatusQuestion | "index" | null };
+  | { readonly form: "http"; readonly page: StatusQuestion | "index" | null }
+  | { readonly form: "explanation"; readonly http: boolean; readonly subject: Subject };
 
 const lines: ReadonlyMap<string, StatusQuestion> = new Map([
   ["queue_status", "queue"],
@@ -32,7 +34,10 @@ const pages: ReadonlyMap<string, StatusQuestion | "index"> = new Map([
 
 /** `null` for a line that no manager answers: the connection is closed without a byte. */
 export function parseStatusRequest(message: StatusMessage): StatusRequest | null {
-  if (message.type === "http") return { form: "http", page: pages.get(message.path) ?? null };
+  const http = message.type === "http";
+  const subject = http ? parseExplainPath(message.path) : parseExplainQuestion(message.request);
+  if (subject !== null) return { form: "explanation", http, subject };
+  if (http) return { form: "http", page: pages.get(message.path) ?? null };
   const question = lines.get(message.request);
   return question === undefined ? null : { form: "bare", question };
 }

@@ -2,6 +2,8 @@
  * A manager at one moment, as plain rows: what the answers on its port and `wqx status` show.
  * Everything is read from the scheduler as it stands; nothing here changes it.
  */
+import type { Wish } from "../allocation/policy.ts";
+import type { AllocationSummary } from "../allocation/report.ts";
 import type { ResourceRequest } from "../analysis/spec.ts";
 import type { NowMs } from "../env.ts";
 import type { TaskId, WorkerId } from "../ids.ts";
@@ -16,6 +18,16 @@ import type { QueueStatistics } from "./statistics.ts";
 export interface SchedulerView {
   readonly tasks: ReadonlyMap<TaskId, Task>;
   readonly workers: ReadonlyMap<WorkerId, WorkerState>;
+  /** How the tasks of each category are sized now. */
+  readonly allocations: readonly AllocationSummary[];
+  /** Waiting tasks that want the same: one of them, and how many. */
+  readonly waitingKinds: readonly { readonly first: Task; readonly count: number }[];
+  /** What the next attempt of a task asks for. */
+  wishOf(task: Task): Wish;
+  /** Why its category does not know yet what its tasks need. */
+  whyLearning(task: Task): string | null;
+  /** `null`: the host gets tasks. */
+  blockedUntilMs(host: string): NowMs | null;
 }
 
 /** One moment on the scheduler's clock and on the calendar. */
@@ -51,12 +63,36 @@ export interface ManagerFacts {
   readonly hostsBlocked: readonly string[];
 }
 
+/** What the owner of the tasks of a manager knows, and its scheduler does not. */
+export interface OwnerView {
+  /** By the name that a list gives it; `null`: there is none. */
+  named(name: string): NamedTask | null;
+  nameOf(id: TaskId): string | null;
+  /** Tasks that wait for others to succeed, and are not submitted. */
+  readonly held: number;
+  /** How the events of a category are cut, and how fast they go. */
+  readonly courses: ReadonlyMap<string, CategoryCourse>;
+}
+
+export interface CategoryCourse {
+  /** Events in a chunk now. */
+  readonly chunkSize: number | null;
+  readonly eventsPerSecond: number | null;
+}
+
+export type NamedTask =
+  | { readonly kind: "submitted"; readonly id: TaskId }
+  /** `after`: what has to succeed yet, as people know it. */
+  | { readonly kind: "held"; readonly after: readonly string[] }
+  | { readonly kind: "preparing" };
+
 /** All that answers are made from. */
 export interface StatusSource {
   readonly scheduler: SchedulerView;
   readonly statistics: QueueStatistics;
   readonly facts: ManagerFacts;
   readonly at: Moment;
+  readonly owner?: OwnerView | undefined;
 }
 
 /** One resource over all workers. */
@@ -86,6 +122,9 @@ export interface QueueSnapshot {
   readonly whole: CategoryRow;
   /** Those that ever had a task, by name. */
   readonly categories: readonly CategoryRow[];
+  /** By category; those of which nothing was learned may be left out. */
+  readonly allocations: ReadonlyMap<string, AllocationSummary>;
+  readonly courses: ReadonlyMap<string, CategoryCourse>;
   readonly statistics: QueueStatistics;
 }
 
@@ -121,7 +160,7 @@ export interface WorkerRow {
   readonly joinedEpochMs: number;
 }
 
-export function snapshotOf({ scheduler, statistics, facts }: StatusSource): QueueSnapshot {
+export function snapshotOf({ scheduler, statistics, facts, owner }: StatusSource): QueueSnapshot {
   const greeted = [...scheduler.workers.values()].filter((worker) => worker.greeting !== null);
   const ready = greeted.filter(isReady);
   const busy = ready.filter((worker) => worker.running.size + worker.retrieving.size > 0).length;
@@ -141,6 +180,8 @@ export function snapshotOf({ scheduler, statistics, facts }: StatusSource): Queu
       gpus: usage("gpus"),
     },
     ...takeCensus(scheduler.tasks.values(), ready, statistics.categories),
+    allocations: new Map(scheduler.allocations.map((one) => [one.category, one])),
+    courses: owner?.courses ?? new Map(),
     statistics,
   };
 }

@@ -158,6 +158,8 @@ export class Statistics implements QueueStatistics {
       case "moving":
       case "taken":
       case "input_unreadable":
+      case "factory_limits":
+      case "order":
       case "tick":
         break;
     }

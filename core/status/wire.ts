@@ -3,11 +3,15 @@
  * units: MB, and microseconds unless it says otherwise. A key that means nothing here has the value
  * that Work Queue's own manager gives when there is nothing to tell.
  */
+import { type Amounts, amountsOf } from "../allocation/policy.ts";
+import type { AllocationSummary } from "../allocation/report.ts";
 import { protocolVersion } from "../protocol/messages.ts";
 import type { Resources } from "../resources.ts";
 import type { Phase } from "../scheduler/tasks.ts";
 import type { CategoryRow } from "./census.ts";
+import type { Explanation } from "./explain_source.ts";
 import type {
+  CategoryCourse,
   ManagerFacts,
   Moment,
   QueueSnapshot,
@@ -128,12 +132,49 @@ function whoItIs(facts: ManagerFacts): WireObject {
 }
 
 /** The sum of all first, then those of which a task waits, was dispatched, or is done. */
-export function wireCategories({ whole, categories }: QueueSnapshot): readonly WireObject[] {
+export function wireCategories(snapshot: QueueSnapshot): readonly WireObject[] {
+  const { whole, categories, allocations, courses } = snapshot;
   const shown = categories.filter(({ waiting, totals }) =>
     waiting + totals.dispatched + totals.done > 0
   );
   if (shown.length === 0) return [];
-  return [wireCategory(wholeQueue, whole), ...shown.map((row) => wireCategory(row.name, row))];
+  return [
+    wireCategory(wholeQueue, whole),
+    ...shown.map((row) => ({
+      ...wireCategory(row.name, row),
+      ...learned(allocations.get(row.name), row.largest),
+      ...course(courses.get(row.name)),
+    })),
+  ];
+}
+
+/** What tasks of a category get first, where that is learned, and the most that one used. */
+function learned(summary: AllocationSummary | undefined, declared: Resources): WireObject {
+  if (summary === undefined) return {};
+  const { current, largestSeen, mode, steady } = summary;
+  const amounts = (of: Amounts) =>
+    Object.fromEntries(resources.map(([name, key]) => {
+      const rounded = name === "cores" ? fraction : whole;
+      return [key, rounded(of[name] ?? -1)];
+    }));
+  const isKnown = (of: Amounts) => resources.some(([name]) => of[name] !== undefined);
+  return {
+    ...(isKnown(largestSeen) ? { max_seen: amounts(largestSeen) } : {}),
+    ...(mode === "fixed" ? {} : {
+      first_allocation: amounts(amountsOf((name) => declared[name] || current[name])),
+      wqx_allocation_mode: mode,
+      wqx_allocation_steady: steady,
+    }),
+  };
+}
+
+/** Of categories whose tasks are cut from events. */
+function course(of: CategoryCourse | undefined): WireObject {
+  const { chunkSize = null, eventsPerSecond = null } = of ?? {};
+  return {
+    ...(chunkSize === null ? {} : { wqx_chunksize: chunkSize }),
+    ...(eventsPerSecond === null ? {} : { wqx_events_per_second: fraction(eventsPerSecond) }),
+  };
 }
 
 function wireCategory(name: string, row: CategoryRow): WireObject {
@@ -215,6 +256,7 @@ export function wireWorker(row: WorkerRow, at: Moment): WireObject {
     return { inUse: row.inUse[name], total, smallest: total, largest: total };
   };
   return {
+    wqx_worker: row.id,
     hostname: peerText(row.host),
     os: peerText(row.os),
     arch: peerText(row.arch),
@@ -230,6 +272,11 @@ export function wireWorker(row: WorkerRow, at: Moment): WireObject {
     ...Object.assign({}, ...resources.map(([name, key]) => usage(key, ofResource(name)))),
     ...Object.fromEntries(current),
   };
+}
+
+/** `about` says what the name was taken for: `queue`, `task`, `worker` or `unknown`. */
+export function wireExplanation({ about, name, text: said }: Explanation): WireObject {
+  return { about, name: peerText(name), text: peerText(said) };
 }
 
 function ones(total: number): Omit<Usage, "inUse"> {

@@ -88,6 +88,15 @@ export class Dependencies {
     return ready.length === 0 ? nothing : { ready, doomed: [] };
   }
 
+  /** What a waiting task of this name waits for yet, in words; `null`: none of this name waits. */
+  openBefore(name: string): readonly string[] | null {
+    for (const { task } of this.#waiting.values()) {
+      if (task.name !== name) continue;
+      return task.after.filter(({ id }) => this.#isOpen(id)).map(describeDependency);
+    }
+    return null;
+  }
+
   /** Gives up what still waits for other tasks, and returns it. */
   giveUp(): ListedTask[] {
     const tasks = [...this.#waiting.values()].map(({ task }) => task);
@@ -120,8 +129,7 @@ export class Dependencies {
   }
 
   #whyNotRun({ id, named }: Dependency): string {
-    const which = typeof named === "number" ? String(named) : `"${named}"`;
-    return `it comes after task ${which}, which ${this.#faults.get(id)}`;
+    return `it comes after ${describeDependency({ id, named })}, which ${this.#faults.get(id)}`;
   }
 
   #takeDependents(id: number): readonly number[] {
@@ -129,6 +137,11 @@ export class Dependencies {
     this.#dependents.delete(id);
     return dependents;
   }
+}
+
+/** By the name or number that the list names it with. */
+function describeDependency({ named }: Dependency): string {
+  return typeof named === "number" ? `task ${named}` : `task "${named}"`;
 }
 
 const nothing: Moves = { ready: [], doomed: [] };

@@ -21,6 +21,8 @@ export interface WorkerIdentity {
   readonly stopsAtMs: number | null;
   /** `null`: none started it. */
   readonly factory: string | null;
+  /** The manager is asked whether this is its name; absent: it may have any. */
+  readonly project?: string | undefined;
 }
 
 export interface WorkerLimits {

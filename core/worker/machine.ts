@@ -166,6 +166,8 @@ export class WorkerMachine {
   #greet(holds: readonly Held[]): void {
     const { hostname, os, arch, version, id, resources, features, protocol } = this.identity;
     this.#send({ type: "workqueue", protocol, hostname, os, arch, version });
+    // Before the resources, which bring tasks: the answer is to come first, see NameCheck.
+    if (this.identity.project !== undefined) this.#send({ type: "name" });
     this.#send({ type: "info", key: "worker-id", value: id });
     this.#send({ type: "info", key: "wqx", value: version });
     for (const held of holds) this.#tellHeld(held);

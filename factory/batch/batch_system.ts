@@ -2,18 +2,9 @@
  * The seam between the factory and what runs its workers. A batch system is one small file that
  * implements this, and a row in mod.ts.
  */
+import type { JobId, JobRequest, JobStatus } from "../../core/factory/job.ts";
 
-/** As the batch system prints it. */
-export type JobId = string & { readonly __brand: "JobId" };
-
-/** What a job asks for; `null`: nothing is said of it. */
-export interface JobRequest {
-  readonly cores: number | null;
-  readonly memoryMb: number | null;
-  readonly diskMb: number | null;
-  readonly gpus: number | null;
-  readonly wallTimeS: number | null;
-}
+export type { JobId, JobRequest, JobStatus };
 
 /** One submission, which runs one worker. */
 export interface WorkerJob {
@@ -27,15 +18,6 @@ export interface WorkerJob {
   /** Shown in the queue, and the same for all jobs of one factory: `wqx-` and letters or digits. */
   readonly name: string;
 }
-
-export type JobStatus =
-  /** In the queue; `why` as the system says it, such as `Priority`; `null`: it does not say. */
-  | { readonly phase: "pending"; readonly why: string | null }
-  | { readonly phase: "running"; readonly host: string | null; readonly sinceEpochS: number | null }
-  /** Kept from running by the system or its owner until somebody acts. */
-  | { readonly phase: "held"; readonly why: string }
-  /** `exitCode` is `null` where a signal, a limit or the operator ended it, or nobody knows. */
-  | { readonly phase: "ended"; readonly exitCode: number | null; readonly why: string };
 
 /** Everything throws a {@link BatchError} with a sentence, and only that, for what goes wrong. */
 export interface BatchSystem {

@@ -11,6 +11,7 @@ import {
   output,
   resources,
   runningTask,
+  nothingMoved,
 } from "../support/builders.ts";
 
 Deno.test("a task goes out with its inputs, and comes back once with its outputs", () => {
@@ -39,6 +40,7 @@ Deno.test("a task goes out with its inputs, and comes back once with its outputs
     wallMs: 400,
     measured: null,
     printed: bytesOf("hello"),
+    moved: { ...nothingMoved, reportedMs: 500, receivedBytes: 1 },
   }]);
   assert.equal(probe.scheduler.tasks.size, 0);
   assert.deepEqual(probe.schedule(), []);

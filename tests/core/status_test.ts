@@ -1,58 +1,14 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { taskId } from "../../core/ids.ts";
-import type { ManagerAction, ManagerEvent } from "../../core/scheduler/actions.ts";
+import type { ManagerEvent } from "../../core/scheduler/actions.ts";
 import { statusAnswer } from "../../core/status/answer.ts";
 import type { StatusMessage } from "../../core/status/request.ts";
-import { type ManagerFacts, type StatusSource, taskRows } from "../../core/status/snapshot.ts";
-import { Statistics } from "../../core/status/statistics.ts";
+import { type StatusSource, taskRows } from "../../core/status/snapshot.ts";
 import { wireTask } from "../../core/status/wire.ts";
-import { greeting, ManagerProbe, output, resources, taskSpec } from "../support/builders.ts";
+import { greeting, output, resources, taskSpec } from "../support/builders.ts";
+import { CountedProbe } from "../support/counted_probe.ts";
 import { matchesGolden } from "../support/golden.ts";
-
-const facts: ManagerFacts = {
-  project: "demo",
-  owner: "alice",
-  version: "0.1.0",
-  port: 9123,
-  ssl: false,
-  priority: 0,
-  workingDir: "/data/run",
-  startedEpochMs: 1_795_000_000_250,
-  interfaces: [
-    { name: "lo", address: "127.0.0.1", family: "IPv4" },
-    { name: "eth0", address: "192.0.2.7", family: "IPv4" },
-    { name: "eth0", address: "2001:db8::7", family: "IPv6" },
-  ],
-  preferredConnection: "by_ip",
-  tasksLeft: 12,
-  hostsBlocked: ["bad1"],
-};
-
-/** A scheduler whose statistics are kept, as a shell keeps them. */
-class CountedProbe extends ManagerProbe {
-  readonly statistics = new Statistics();
-
-  override handle(event: ManagerEvent): ManagerAction[] {
-    this.statistics.happened(event, this.nowMs);
-    return this.#counted(super.handle(event));
-  }
-
-  override schedule(): ManagerAction[] {
-    return this.#counted(super.schedule());
-  }
-
-  source(changes: Partial<ManagerFacts> = {}): StatusSource {
-    const { scheduler, statistics, nowMs } = this;
-    const at = { nowMs, epochMs: facts.startedEpochMs + nowMs };
-    return { scheduler, statistics, facts: { ...facts, ...changes }, at };
-  }
-
-  #counted(actions: ManagerAction[]): ManagerAction[] {
-    for (const action of actions) this.statistics.acted(action);
-    return actions;
-  }
-}
 
 function ask(request: string): StatusMessage {
   return { type: "status", request };
@@ -109,7 +65,10 @@ for (const name of ["queue", "task", "worker", "wable"]) {
   });
 }
 
-/** Of the reference of Work Queue's records; `my_manager` and `tlq_url` are a foreman's. */
+/**
+ * Of the reference of Work Queue's records, and our own, which begin with `wqx`; `my_manager` and
+ * `tlq_url` are a foreman's.
+ */
 const keys = {
   queue_status: `type project owner version protocol port ssl priority starttime working_dir
     time_when_started manager_preferred_connection network_interfaces workers workers_connected
@@ -127,7 +86,8 @@ const keys = {
     tasks_total_cores tasks_total_memory tasks_total_disk tasks_total_gpus categories`,
   task_status: `taskid state category command host cores gpus memory disk priority address_port
     time_when_submitted time_when_commit_start time_when_commit_end current_time`,
-  worker_status: `hostname os arch address_port ncpus total_tasks_complete total_tasks_running
+  worker_status:
+    `wqx_worker hostname os arch address_port ncpus total_tasks_complete total_tasks_running
     total_bytes_transferred total_transfer_time start_time current_time workers_inuse workers_total
     workers_smallest workers_largest cores_inuse cores_total cores_smallest cores_largest
     memory_inuse memory_total memory_smallest memory_largest disk_inuse disk_total disk_smallest
@@ -328,7 +288,7 @@ Deno.test("100,000 tasks come in pieces, at a cost near that of writing their JS
 
 Deno.test("tasks that come or go while the answer is read neither break nor prolong it", () => {
   const source = manyTasks(2000);
-  const scheduler = source.scheduler as ManagerProbe["scheduler"];
+  const scheduler = source.scheduler as CountedProbe["scheduler"];
   let next = 2001;
   let text = "";
   for (const piece of statusAnswer(ask("task_status"), source)!) {

@@ -10,7 +10,7 @@ import { type Found, keptNameOf, taskSpecOf } from "../../core/tasklist/build.ts
 import { defaultSandboxName, parseSandboxName, TaskNames } from "../../core/tasklist/names.ts";
 import { describeCounts } from "../../core/tasklist/progress.ts";
 import { lineOf, resultOf } from "../../core/tasklist/result.ts";
-import { bytesOf, resources, taskSpec } from "../support/builders.ts";
+import { bytesOf, nothingMoved, resources, taskSpec } from "../support/builders.ts";
 import { listed, localInput, localOutput, textInput } from "../support/tasklist.ts";
 
 const file: Found = { kind: "file", version: "10 1" };
@@ -139,6 +139,7 @@ function attempt(options: Partial<Attempt> = {}): Attempt {
     wallMs: 1900.1234,
     measured: null,
     printed: bytesOf("hé\n"),
+    moved: nothingMoved,
     ...options,
   };
 }

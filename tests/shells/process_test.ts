@@ -1,72 +1,20 @@
 import assert from "node:assert/strict";
 import { RunError } from "../../core/errors.ts";
-import { childrenOf, listProcesses, readEnvironment, readStat } from "../../io/procfs.ts";
-import {
-  type Exit,
-  openSpawner,
-  type Spawner,
-  type SpawnRequest,
-  type TaskProcess,
-} from "../../worker/process.ts";
+import { childrenOf, listProcesses, readStat } from "../../io/procfs.ts";
+import { openSpawner, type SpawnRequest } from "../../worker/process.ts";
 import { needs } from "../support/skip.ts";
+import { SpawnerBed } from "../support/spawner_bed.ts";
 import { TempFolder } from "../support/temp.ts";
 import { until } from "../support/until.ts";
 
 const linux = Deno.build.os === "linux";
 const path = "/usr/bin:/bin";
 
-/** A spawner and its folder; disposing of it checks that no process of its tasks is left. */
-class Bed implements AsyncDisposable {
-  #count = 0;
-  private constructor(readonly folder: TempFolder, readonly spawner: Spawner) {}
-
-  static async create(exact: boolean): Promise<Bed> {
-    const folder = await TempFolder.create();
-    const spawner = openSpawner({ owner: folder.path, exact });
-    assert.equal(spawner.unmeasured === null, exact && linux);
-    return new Bed(folder, spawner);
-  }
-
-  async start(command: string, env: Record<string, string> = { PATH: path }): Promise<Started> {
-    const outputPath = this.folder.join(`output.${this.#count++}`);
-    const process = await this.spawner.spawn({ command, cwd: this.folder.path, env, outputPath });
-    return { process, output: () => Deno.readTextFileSync(outputPath), outputPath };
-  }
-
-  async run(command: string, env?: Record<string, string>): Promise<Exit & { output: string }> {
-    const { process, output } = await this.start(command, env);
-    return { ...await process.exited, output: output() };
-  }
-
-  /** What still runs in a task's session or with a mark of this spawner. */
-  left(session = -1): number[] {
-    return listProcesses().filter((pid) => {
-      const stat = readStat(pid);
-      if (stat === null || stat.state === "Z") return false;
-      const marked = readEnvironment(pid)?.some((e) => e.includes(`<${this.folder.path}#`));
-      return marked || stat.session === session;
-    });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.spawner[Symbol.asyncDispose]();
-    const left = this.left();
-    await this.folder[Symbol.asyncDispose]();
-    assert.deepEqual(left, []);
-  }
-}
-
-interface Started {
-  readonly process: TaskProcess;
-  readonly output: () => string;
-  readonly outputPath: string;
-}
-
 for (const exact of [true, false]) {
   const kind = exact ? "measured" : "plain";
 
   Deno.test(`a ${kind} task has its folder, its whole environment, no input, one output`, async () => {
-    await using bed = await Bed.create(exact);
+    await using bed = await SpawnerBed.create(exact);
     const env = { PATH: path, pid: "mine", MESSAGE: "two\nlines = 1" };
     const command = 'pwd; echo "$pid $MESSAGE"; cat; echo err >&2; env | grep -c ^HOME=';
     const { process, output, outputPath } = await bed.start(command, env);
@@ -77,7 +25,7 @@ for (const exact of [true, false]) {
   });
 
   Deno.test(`a ${kind} task reports exit codes and signals as Work Queue does`, async () => {
-    await using bed = await Bed.create(exact);
+    await using bed = await SpawnerBed.create(exact);
     const cases = [
       { command: "true", exitCode: 0, signal: null },
       { command: "exit 42", exitCode: 42, signal: null },
@@ -98,7 +46,7 @@ for (const exact of [true, false]) {
   });
 
   Deno.test(`a ${kind} task that leaves processes behind takes them with it`, async () => {
-    await using bed = await Bed.create(exact);
+    await using bed = await SpawnerBed.create(exact);
     const commands = [
       "sleep 1000 & exit 0",
       "nohup sleep 1000 >/dev/null 2>&1 & exit 0",
@@ -115,7 +63,7 @@ for (const exact of [true, false]) {
   });
 
   Deno.test(`kill() ends a ${kind} task and all that it started`, async () => {
-    await using bed = await Bed.create(exact);
+    await using bed = await SpawnerBed.create(exact);
     const { process } = await bed.start(
       "sleep 1000 & (sleep 1000; :) & setsid sleep 1000 & touch ready; wait",
     );
@@ -128,14 +76,14 @@ for (const exact of [true, false]) {
   });
 
   Deno.test(`disposing of a ${kind} spawner kills what runs, and its tasks report it`, async () => {
-    const bed = await Bed.create(exact);
+    const bed = await SpawnerBed.create(exact);
     const { process } = await bed.start("setsid sleep 1000 & sleep 1000");
     await bed[Symbol.asyncDispose]();
     assert.equal((await process.exited).signal, 9);
   });
 
   Deno.test(`a ${kind} task that cannot start is an error that says why`, async () => {
-    await using bed = await Bed.create(exact);
+    await using bed = await SpawnerBed.create(exact);
     const env = { PATH: path };
     const outputPath = bed.folder.join("output");
     const gone = bed.folder.join("gone");
@@ -161,7 +109,7 @@ const measured = (name: string) => needs(linux, "measuring needs wait4 of Linux"
 Deno.test({
   ...measured("a small task reports its own memory although its worker is large"),
   async fn() {
-    await using bed = await Bed.create(true);
+    await using bed = await SpawnerBed.create(true);
     const ballast = new Uint8Array(200 * 1024 ** 2).fill(1);
     const exit = await bed.run("true");
     assert.ok(exit.measured !== null && exit.measured.memoryPeakMb > 0.3);
@@ -173,7 +121,7 @@ Deno.test({
 Deno.test({
   ...measured("a task that takes memory and CPU time reports both, those of its children too"),
   async fn() {
-    await using bed = await Bed.create(true);
+    await using bed = await SpawnerBed.create(true);
     // tail keeps the one line of 64 MiB; the loop takes CPU time in the shell itself.
     const memory = await bed.run("head -c 67108864 /dev/zero | tail -n 1 | wc -c");
     assert.equal(memory.output.trim(), "67108864");
@@ -197,7 +145,7 @@ function waitFor(name: string): string {
 Deno.test({
   ...measured("an orphan that hides its mark and its session goes with the last task it may be of"),
   async fn() {
-    await using bed = await Bed.create(true);
+    await using bed = await SpawnerBed.create(true);
     const hide = "(setsid env -i sh -c 'echo $$ >hidden.tmp; mv hidden.tmp hidden; sleep 1000' &)";
     const first = await bed.start(`${hide}; ${waitFor("hidden")}`);
     const second = await bed.start(waitFor("second"));
@@ -229,7 +177,7 @@ Deno.test({
 Deno.test({
   ...measured("orphans that end while their task runs do not stay as zombies"),
   async fn() {
-    await using bed = await Bed.create(true);
+    await using bed = await SpawnerBed.create(true);
     const { process } = await bed.start(
       `for i in 1 2 3 4; do (sleep 0.01 &) ; (setsid sleep 0.01 &); done; ${waitFor("on")}`,
     );
@@ -244,7 +192,7 @@ Deno.test({
 Deno.test({
   ...measured("two hundred tasks at once each report their own exit, and Deno keeps its children"),
   async fn() {
-    await using bed = await Bed.create(true);
+    await using bed = await SpawnerBed.create(true);
     const own = new Deno.Command("/bin/sh", { args: ["-c", "exit 77"] }).output();
     const exits = await Promise.all(
       Array.from({ length: 200 }, (_, i) => bed.run(`exit ${i}`)),
@@ -258,7 +206,7 @@ Deno.test({
 Deno.test({
   ...measured("a task gets no descriptor but its input and output, and its own session"),
   async fn() {
-    await using bed = await Bed.create(true);
+    await using bed = await SpawnerBed.create(true);
     const { output } = await bed.run("ls /proc/self/fd; cut -d' ' -f 1,5,6 /proc/$$/stat; echo $$");
     const [input, out, err, ofLs, numbers, shell] = output.split("\n");
     // ls has the folder open that it lists.
@@ -270,7 +218,7 @@ Deno.test({
 Deno.test({
   ...measured("a launcher that someone kills is replaced, and its tasks are not harmed"),
   async fn() {
-    await using bed = await Bed.create(true);
+    await using bed = await SpawnerBed.create(true);
     const { process } = await bed.start(waitFor("on"));
     const launcher = listProcesses().find((pid) =>
       readStat(pid)?.parent === Deno.pid && nameOf(pid) === "wqx-launcher"
@@ -306,7 +254,7 @@ Deno.test({
 Deno.test({
   ...measured("a task can be interrupted: SIGINT, SIGQUIT and SIGPIPE are not ignored in it"),
   async fn() {
-    await using bed = await Bed.create(true);
+    await using bed = await SpawnerBed.create(true);
     const { output } = await bed.run("grep SigIgn /proc/self/status");
     const ignored = Number.parseInt(output.split(/\s+/)[1] ?? "", 16);
     for (const signal of [1, 2, 3, 13, 15]) assert.equal(ignored & (1 << (signal - 1)), 0);

@@ -214,123 +214,6 @@ Deno.test("a worker without a password gives up on a manager that wants one, and
   await bed.clean();
 });
 
-/** A catalog that answers as cctools' does: bare line ends, closed after the body. */
-class FakeCatalog implements Disposable {
-  readonly paths: string[] = [];
-  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-
-  constructor(private readonly answer: () => string) {
-    this.#serve().catch(() => {});
-  }
-
-  get address(): string {
-    return `127.0.0.1:${this.#listener.addr.port}`;
-  }
-
-  [Symbol.dispose](): void {
-    this.#listener.close();
-  }
-
-  async #serve(): Promise<void> {
-    for await (const conn of this.#listener) {
-      const buffer = new Uint8Array(4096);
-      const read = await conn.read(buffer) ?? 0;
-      const request = new TextDecoder().decode(buffer.subarray(0, read));
-      this.paths.push(request.split(" ")[1] ?? "");
-      const head = "HTTP/1.1 200 OK\nServer: catalog_server\nConnection: close\n" +
-        "Content-type: text/plain; charset=utf-8\n\n";
-      await conn.write(new TextEncoder().encode(head + this.answer()));
-      conn.close();
-    }
-  }
-}
-
-function recordOf(project: string, port: number, changed: object = {}): object {
-  return { type: "wq_master", project, name: "localhost", address: "127.0.0.1", port, ...changed };
-}
-
-Deno.test("-M finds managers in the first catalog that answers, and begins with their protocol", async () => {
-  await using bed = await TestBed.create();
-  using manager = new ScriptedManager();
-  using other = new ScriptedManager();
-  const records = [
-    recordOf("banana", other.port),
-    recordOf("ana-7", manager.port, { protocol: 9 }),
-    { ...recordOf("ana-8", other.port), type: "wq_factory" },
-  ];
-  using catalog = new FakeCatalog(() => JSON.stringify(records));
-  const catalogs = `127.0.0.1:${deadPort()},${catalog.address}`;
-  await using worker = bed.start(["worker", "-M", "ana-[0-9]", "-C", catalogs, ...quick]);
-  const link = await manager.accept();
-  assert.equal(await link.protocol(), 9);
-  await link.greeting();
-  await worker.says(/Connected to "ana-7" at localhost:\d+/);
-  assert.deepEqual(catalog.paths, ["/query.json"]);
-  await link.send("exit\n");
-  assert.equal(await worker.ended, 0, worker.stderr);
-  await bed.clean();
-});
-
-Deno.test("-M tries every address of a manager, and looks again until there is one", async () => {
-  await using bed = await TestBed.create();
-  using manager = new ScriptedManager();
-  let asked = 0;
-  using catalog = new FakeCatalog(() => {
-    // Nobody listens on these other addresses of this machine.
-    const network_interfaces = [{ address: "127.0.0.3" }, { address: "127.0.0.2" }];
-    const found = recordOf("ana", manager.port, { network_interfaces });
-    return asked++ === 0 ? "[\n\n]\n" : JSON.stringify([found]);
-  });
-  await using worker = bed.start(
-    ["worker", "-N", "ana", ...quick],
-    { env: { CATALOG_HOST: catalog.address } },
-  );
-  const link = await manager.accept();
-  await link.greeting();
-  assert.equal(asked, 2);
-  worker.signal("SIGTERM");
-  assert.equal(await worker.ended, 0, worker.stderr);
-  await bed.clean();
-});
-
-Deno.test("-M with no catalog in reach honours the connect timeout, and SIGTERM", async () => {
-  await using bed = await TestBed.create();
-  const dead = `127.0.0.1:${deadPort()}`;
-  const failed = await bed.run(
-    ["worker", "-M", "ana", "-C", dead, "--connect-timeout", "200ms", ...quick],
-  );
-  assert.equal(failed.code, 1);
-  assert.match(
-    failed.stderr,
-    /^Cannot connect to a manager with project name "ana" in the catalog at 127\.0\.0\.1:\d+ \(tried for 0 s\): no catalog answers \(127\.0\.0\.1:\d+: .+\)$/m,
-  );
-  // Accepts, and never answers.
-  using mute = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  await using worker = bed.start(["worker", "-M", "ana", "-C", `127.0.0.1:${mute.addr.port}`]);
-  using _held = await mute.accept();
-  worker.signal("SIGTERM");
-  assert.equal(await worker.ended, 0, worker.stderr);
-  await bed.clean();
-});
-
-Deno.test("-M with --ssl serves no manager without TLS; a strange answer is said to be one", async () => {
-  await using bed = await TestBed.create();
-  const run = async (answer: string, ...options: string[]) => {
-    using catalog = new FakeCatalog(() => answer);
-    const words = ["worker", "-M", "ana", "-C", catalog.address, ...options];
-    return await bed.run([...words, "--connect-timeout", "1ms", ...quick]);
-  };
-  const plain = await run(JSON.stringify([recordOf("ana", deadPort())]), "--ssl");
-  assert.match(plain.stderr, /"ana" at localhost:\d+ has no TLS, which --ssl insists on/);
-  assert.match((await run("<html>")).stderr, /no catalog answers \(.*JSON.*\)/);
-  assert.match((await run("{}")).stderr, /the answer is not a list of records/);
-  assert.match(
-    (await run("[]")).stderr,
-    /in the catalog at [^ ]+ \(tried for 0 s\): there is none/,
-  );
-  await bed.clean();
-});
-
 Deno.test("-d logs to a file, which rotates", async () => {
   await using bed = await TestBed.create();
   using manager = new ScriptedManager();
@@ -450,6 +333,7 @@ Deno.test("a volatile worker leaves by itself and comes back", async () => {
     workdir: bed.folder.path,
     symlinks: true,
     taskWrapper: undefined,
+    warmPython: true,
     wqx: ["wqx"],
     version: "1.2.3",
     limits: { idleTimeoutMs: 60_000 },

@@ -23,6 +23,8 @@ export interface Faults {
   readonly latencyMsMax: number;
   /** Largest need of a plain task. */
   readonly memoryMbMax: number;
+  /** Mean time between changes of how many workers their factory wants; Infinity: it has no limit. */
+  readonly limitEveryMs: number;
 }
 
 export function drawFaults(rng: Rng): Faults {
@@ -43,5 +45,6 @@ export function drawFaults(rng: Rng): Faults {
     latencyMsMax: between(0.1, 200),
     memoryMbMax: maybe(0.5, () => between(100, 2000), 0),
     keptGarbled: maybe(0.3, () => rng() * 0.5, 0),
+    limitEveryMs: maybe(0.3, () => between(2_000, 60_000), Infinity),
   };
 }

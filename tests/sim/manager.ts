@@ -57,6 +57,10 @@ export class SimManager {
     this.#deliver({ type: "cancel", id });
   }
 
+  limitFactory(name: string, workersMax: number): void {
+    this.#deliver({ type: "factory_limits", limits: new Map([[name, workersMax]]) });
+  }
+
   /** A worker connects; `plug` is told the wire once both ends exist. */
   accept(address: string): { end: End; plug: (wire: Wire) => void } {
     const worker = workerId(`w${this.#nextWorker++}`);

@@ -20,6 +20,9 @@ const foreignMonitor: MonitorProgram = {
   diskMb: 46,
 };
 
+/** All workers are of one. */
+const factory = "sim";
+
 /** After the last fault everything has to be done within this virtual time. */
 const calmMsMax = 4 * 3_600_000;
 
@@ -96,6 +99,11 @@ class World {
     this.#every(this.#faults.stallEveryMs, (place) => place.wire?.stall(this.#rng() * 20_000));
     this.#every(this.#faults.killEveryMs, (place) => this.#kill(place));
     this.#every(this.#faults.muteEveryMs, (place) => this.#mute(place));
+    const count = this.#places.length;
+    this.#every(this.#faults.limitEveryMs, () => {
+      this.#manager.limitFactory(factory, 1 + Math.floor(this.#rng() * count));
+    });
+    this.#timeline.in(this.#faults.lastMs, () => this.#manager.limitFactory(factory, count));
     this.#timeline.run(this.#faults.lastMs + calmMsMax, () => this.#workload.done());
     if (!this.#workload.done()) throw new Error("Some tasks never come to an end");
     this.#workload.check(this.#manager);
@@ -131,7 +139,7 @@ class World {
         features: [],
         protocol: protocolsSpoken[Math.floor(rng() * protocolsSpoken.length)]!,
         stopsAtMs: null,
-        factory: null,
+        factory,
       },
       slowness: 1 + rng() * (this.#faults.slownessMax - 1),
       execute: (command, sandbox) => this.#workload.execute(command, sandbox),

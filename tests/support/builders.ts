@@ -11,7 +11,7 @@ import { checkScheduler } from "../../core/scheduler/check.ts";
 import { defaultLimits, type Limits } from "../../core/scheduler/limits.ts";
 import { Scheduler } from "../../core/scheduler/machine.ts";
 import type { SchedulerOptions } from "../../core/scheduler/state.ts";
-import type { TaskEnd, TaskInput, TaskOutput, TaskSpec } from "../../core/scheduler/tasks.ts";
+import type { Attempt, TaskEnd, TaskInput, TaskOutput, TaskSpec } from "../../core/scheduler/tasks.ts";
 import type { Exit, WorkerAction, WorkerEvent, WorkerIdentity } from "../../core/worker/actions.ts";
 import { WorkerMachine } from "../../core/worker/machine.ts";
 
@@ -212,6 +212,15 @@ export class ManagerProbe {
     return actions;
   }
 }
+
+/** Of an attempt without files. */
+export const nothingMoved: Attempt["moved"] = {
+  address: "10.0.0.1:4000",
+  sentBytes: 0,
+  sentMs: null,
+  reportedMs: null,
+  receivedBytes: 0,
+};
 
 /** A task that is alone on a worker of one core. */
 export function runningTask(options: Partial<TaskSpec> = {}): {

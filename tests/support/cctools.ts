@@ -10,6 +10,10 @@ import type { TestBed, Wqx } from "./wqx.ts";
 export type Part =
   | "work_queue_worker"
   | "work_queue_status"
+  | "work_queue_factory"
+  | "catalog_server"
+  | "catalog_query"
+  | "catalog_update"
   | "work_queue_example"
   | "makeflow"
   | "mpirun"
@@ -19,6 +23,10 @@ export type Part =
 const packageOf: Readonly<Record<Part, string>> = {
   work_queue_worker: "coop-computing-tools",
   work_queue_status: "coop-computing-tools",
+  work_queue_factory: "coop-computing-tools",
+  catalog_server: "coop-computing-tools",
+  catalog_query: "coop-computing-tools",
+  catalog_update: "coop-computing-tools",
   work_queue_example: "coop-computing-tools",
   makeflow: "coop-computing-tools",
   mpirun: "openmpi-bin",

@@ -3,7 +3,7 @@ import type { Item } from "../../core/analysis/items.ts";
 import { type Course, Timeline } from "../../core/analysis/timeline.ts";
 import { workerId } from "../../core/ids.ts";
 import type { Attempt } from "../../core/scheduler/tasks.ts";
-import { inputFile, resources } from "./builders.ts";
+import { inputFile, nothingMoved, resources } from "./builders.ts";
 
 /** From 1 s to 3 s of the clock, in a box of 2 cores and 500 MB, of which it measured nothing. */
 export function attemptOf(options: Partial<Attempt> = {}): Attempt {
@@ -18,6 +18,7 @@ export function attemptOf(options: Partial<Attempt> = {}): Attempt {
     wallMs: 1000,
     measured: null,
     printed: new Uint8Array(0),
+    moved: nothingMoved,
     ...options,
   };
 }

@@ -5,6 +5,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { PeerProtocolError, UsageError } from "../../core/errors.ts";
+import { readFactoryConfig } from "../../core/factory/config.ts";
+import { settingsDefault } from "../../core/factory/settings.ts";
+import { evaluateWithDefines } from "../../core/jx/eval.ts";
+import type { JxExpr } from "../../core/jx/expr.ts";
+import { JxSyntaxError, parseJx, parseJxValue } from "../../core/jx/parse.ts";
+import { printExpr, printJx } from "../../core/jx/print.ts";
 import { PasswordHandshake } from "../../core/protocol/auth.ts";
 import { Decoder, type Grammar, type Parsed } from "../../core/protocol/decoder.ts";
 import { lineBytesMax } from "../../core/protocol/messages.ts";
@@ -13,6 +19,7 @@ import { ToWorkerGrammar } from "../../core/protocol/to_worker.ts";
 import { LineSplitter } from "../../core/tasklist/lines.ts";
 import { parseCount, parsePorts, parseSizeMb, parseTimeMs } from "../../core/units.ts";
 import { bytesOf } from "./builders.ts";
+import { jxText } from "./jx.ts";
 import { cutAt, driven, play } from "./transcript.ts";
 
 export interface Hostile {
@@ -102,6 +109,33 @@ export function hostileInput(transcripts: readonly string[]): Hostile[] {
         }
       }
     }),
+    hostile(
+      "any text is JX or a JxSyntaxError, and comes to a value or an error",
+      jxText,
+      (text) => {
+        for (const parse of [parseJx, parseJxValue]) {
+          try {
+            const expr = parse(text);
+            assert.equal(printExpr(parse(printExpr(expr))), printExpr(expr), text);
+            printJx(evaluateWithDefines(expr, new Map<string, JxExpr>([["x", expr]])));
+          } catch (error) {
+            if (!(error instanceof JxSyntaxError)) throw error;
+          }
+        }
+      },
+    ),
+    hostile(
+      "any configuration of a factory gives settings or a UsageError",
+      fc.oneof(jxText, configText),
+      (text) => {
+        const readYaml = () => ({ line: 1, problem: "YAML" });
+        try {
+          readFactoryConfig(text, "factory.json", settingsDefault, readYaml);
+        } catch (error) {
+          if (!(error instanceof UsageError)) throw error;
+        }
+      },
+    ),
   ];
 }
 
@@ -114,6 +148,27 @@ function refusingPeers(run: () => void): void {
 }
 
 // Text and bytes
+
+/** Configurations in which everything may be missing. */
+const configText = fc.array(
+  fc.constantFrom(
+    ...[
+      '"manager_name"',
+      '"cores',
+      "max-workers",
+      '"',
+      ":",
+      "=",
+      ", ",
+      "4",
+      '"hal"',
+      "cores * 2",
+      "#",
+    ],
+    ...["\n", "{", "}", "memory", " "],
+  ),
+  { maxLength: 30 },
+).map((words) => `{${words.join("")}}`);
 
 const fragment = fc.oneof(
   fc.constantFrom(

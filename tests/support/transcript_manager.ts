@@ -340,8 +340,12 @@ export class ManagerEnd implements End {
       case "url":
         send({ type: "fetch", from: "url", source: source.url, cacheName, mode: 0o755 });
         return null;
+      case "command":
+        send({ type: "fetch", from: "command", source: source.command, cacheName, mode: 0o755 });
+        return null;
       case "empty directory":
         return null;
+      case "piece":
       case "file":
         assert.fail("There are no files here");
     }

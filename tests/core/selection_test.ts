@@ -1,46 +1,24 @@
 import assert from "node:assert/strict";
 import {
+  allOf,
+  anyOf,
+  fieldIs,
   managersAmong,
-  parseCatalogs,
-  parseManagers,
+  managersOnly,
+  parseConnectionMode,
   projectPattern,
-  showAddress,
-} from "../../core/worker/managers.ts";
-import { wrapCommand } from "../../core/worker/wrapper.ts";
+} from "../../core/catalog/selection.ts";
+import { matches } from "../../core/jx/eval.ts";
+import { fromJson } from "../../core/jx/json.ts";
+import { parseJx } from "../../core/jx/parse.ts";
+import { printExpr } from "../../core/jx/print.ts";
+import { isJxObject, type JxObject } from "../../core/jx/value.ts";
 
-Deno.test("parseManagers() reads host:port;host:port, IPv6 in brackets", () => {
-  assert.deepEqual(parseManagers("node1:9123"), [{ host: "node1", port: 9123 }]);
-  assert.deepEqual(parseManagers(" 10.0.0.1:1; [::1]:65535 ;").map(showAddress), [
-    "10.0.0.1:1",
-    "[::1]:65535",
-  ]);
-  const wrong: [string, string][] = [
-    ["", "the list of managers is empty"],
-    [";", "the list of managers is empty"],
-    ["node1", '"node1" is no manager: write HOST:PORT, and ";" between several'],
-    ["node1:1;no de:2", '"no de:2" is no manager: write HOST:PORT, and ";" between several'],
-    ["node1:abc", '"abc" is not a port: write 9123, 9000:9100 or 0'],
-    ["node1:0", '"0" is not a port to connect to: it is 1 to 65535'],
-    ["::1", '"::1" is no manager: write HOST:PORT, and ";" between several'],
-  ];
-  for (const [text, message] of wrong) {
-    assert.throws(() => parseManagers(text), { name: "UsageError", message }, text);
-  }
-});
-
-Deno.test("parseCatalogs() fills in the port, also of bare IPv6 addresses", () => {
-  assert.deepEqual(parseCatalogs("a,b:1,[::1]:2,fe80::1", 9097).map(showAddress), [
-    "a:9097",
-    "b:1",
-    "[::1]:2",
-    "[fe80::1]:9097",
-  ]);
-  assert.throws(() => parseCatalogs(","), { message: "the list of catalogs is empty" });
-  assert.throws(() => parseCatalogs("a b"), {
-    name: "UsageError",
-    message: '"a b" is no catalog: write HOST or HOST:PORT',
-  });
-});
+function recordOf(fields: object): JxObject {
+  const record = fromJson(fields);
+  if (!isJxObject(record)) throw new Error("no object");
+  return record;
+}
 
 Deno.test("projectPattern() matches whole names, with POSIX's classes", () => {
   const cases: [pattern: string, matched: string[], not: string[]][] = [
@@ -78,7 +56,7 @@ const record = {
 };
 
 function among(changed: object, mode?: "by_ip" | "by_hostname" | "by_apparent_ip") {
-  return managersAmong([{ ...record, ...changed }], projectPattern("ana"), mode)[0];
+  return managersAmong([recordOf({ ...record, ...changed })], projectPattern("ana"), mode)[0];
 }
 
 Deno.test("managersAmong() keeps managers whose project matches, with their addresses in order", () => {
@@ -86,6 +64,7 @@ Deno.test("managersAmong() keeps managers whose project matches, with their addr
     label: '"ana" at node1.site.edu:9123',
     addresses: [{ host: "192.168.0.5", port: 9123 }, { host: "10.1.2.3", port: 9123 }],
     tls: false,
+    project: "ana",
     protocol: 9,
   });
   const hosts = (changed: object, mode?: Parameters<typeof among>[1]) =>
@@ -116,13 +95,33 @@ Deno.test("managersAmong() leaves out what is no manager of that name, or nowher
   for (const changed of useless) {
     assert.equal(among(changed), undefined, JSON.stringify(changed));
   }
-  assert.deepEqual(managersAmong([null, 5, "x", []], projectPattern(".*"), undefined), []);
+  assert.equal(among({ port: 9123.5 }), undefined);
 });
 
-Deno.test("wrapCommand() puts the command where the wrapper wants it", () => {
-  const command = 'echo "$HOME" `x` \\n $&';
-  const quoted = '"echo \\"\\$HOME\\" \\`x\\` \\\\n \\$&"';
-  assert.equal(wrapCommand("time {} ; {}", command), `time ${command} ; ${command}`);
-  assert.equal(wrapCommand("run -- [] >log", command), `run -- ${quoted} >log`);
-  assert.equal(wrapCommand("nice -n 5", command), `nice -n 5 /bin/sh -c ${quoted}`);
+Deno.test("filters survive printing and parsing, whatever is in their texts", () => {
+  const name = 'a "quoted" \\\\ (name) or true';
+  const filter = anyOf(
+    allOf(managersOnly, fieldIs("project", name)),
+    allOf(fieldIs("type", "wq_factory"), fieldIs("factory_name", "f")),
+  );
+  const cases: [fields: object, passes: boolean][] = [
+    [{ type: "wq_master", project: name }, true],
+    [{ type: "wq_manager", project: name }, true],
+    [{ type: "wq_master", project: "b" }, false],
+    [{ type: "wq_factory", factory_name: "f" }, true],
+    [{ type: "wq_factory", factory_name: "g" }, false],
+  ];
+  for (const [fields, passes] of cases) {
+    for (const one of [filter, parseJx(printExpr(filter))]) {
+      assert.equal(matches(one, recordOf(fields)), passes, JSON.stringify(fields));
+    }
+  }
+});
+
+Deno.test("parseConnectionMode() knows three words and suggests the nearest", () => {
+  assert.equal(parseConnectionMode("by_hostname"), "by_hostname");
+  assert.throws(() => parseConnectionMode("by_hostnam"), {
+    name: "UsageError",
+    message: '"by_hostnam" is no way to connect: did you mean "by_hostname"?',
+  });
 });

@@ -1,8 +1,8 @@
 /** From an address to a link on which the greeting can be said: TCP, TLS, password. */
 import { lookup } from "node:dns/promises";
-import type { Address } from "../core/worker/managers.ts";
-import { authenticate } from "../io/handshake.ts";
-import { Link } from "../io/link.ts";
+import type { Address } from "../core/addresses.ts";
+import { authenticate } from "./handshake.ts";
+import { Link } from "./link.ts";
 import { Deadline } from "./deadline.ts";
 
 /** Which kind of addresses a name may stand for; `AUTO`: whatever there is. */
@@ -36,9 +36,10 @@ export async function connectTo(address: Address, options: ConnectOptions): Prom
   return { link, ahead: await authenticate(link, password, { role: "worker", ...patience }) };
 }
 
-async function connectTcp(
+/** Throws what stood in the way, in time. */
+export async function connectTcp(
   { host, port }: Address,
-  { ipMode, connectMs, signal }: ConnectOptions,
+  { ipMode, connectMs, signal }: Pick<ConnectOptions, "ipMode" | "connectMs" | "signal">,
 ): Promise<Link> {
   using deadline = new Deadline(connectMs, signal);
   try {

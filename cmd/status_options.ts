@@ -1,0 +1,159 @@
+/**
+ * Options of `wqx status`: those of Work Queue's status with its letters and defaults, and a few of
+ * our own. Keys of the tables are those of `tables` in the core.
+ */
+import { projectPattern } from "../core/catalog/selection.ts";
+import { messageOf, UsageError } from "../core/errors.ts";
+import type { JxExpr } from "../core/jx/expr.ts";
+import { parseJx } from "../core/jx/parse.ts";
+import type { TableName } from "../core/status/tables.ts";
+import { parseTimeMs } from "../core/units.ts";
+import type { OptionRows } from "./cli.ts";
+import { debugOptions } from "./debug_log.ts";
+import { parseBytes } from "./worker_options.ts";
+
+const tableGroup = "Tables of work_queue_status";
+
+/** Faster looks cost managers more than they tell people. */
+const intervalMsMin = 200;
+
+/** Where managers are found, and how they are asked. */
+export const askingOptions = {
+  project: {
+    flags: "-M, --project-name REGEX",
+    describe: "managers whose whole project name matches, found in the catalog",
+    parse: (text: string) => ({ text, pattern: projectPattern(text) }),
+    common: true,
+  },
+  catalogs: {
+    flags: "-C, --catalog HOST[:PORT],…",
+    describe: "catalogs to ask, in this order; the port is CATALOG_PORT, else 9097",
+    parse: (text: string) => text,
+    defaultShown: "those of Notre Dame",
+    env: "CATALOG_HOST",
+    common: true,
+  },
+  password: {
+    flags: "-P, --password FILE",
+    describe: "the file with the password of the managers that are asked",
+    parse: filled("the name of the file"),
+    common: true,
+  },
+  ssl: { flags: "    --ssl", describe: "speak TLS with managers", common: true },
+  timeout: {
+    flags: "-t, --timeout TIME",
+    describe: "give up after so long without an answer",
+    parse: parseTimeMs,
+    default: 30_000,
+    defaultShown: "30s",
+    group: "Asking",
+  },
+} satisfies OptionRows;
+
+export const statusOptions = {
+  ...askingOptions,
+  once: { flags: "    --once", describe: "print tables and end, also on a terminal", common: true },
+  json: {
+    flags: "    --json",
+    describe: "print records as JSON, a line each, and end",
+    common: true,
+  },
+  interval: {
+    flags: "    --interval TIME",
+    describe: "look anew so often",
+    parse: parseInterval,
+    default: 2000,
+    defaultShown: "2s",
+    common: true,
+  },
+  where: {
+    flags: "    --where EXPR",
+    describe: "only records for which the JX expression is true",
+    parse: expression,
+    group: "Asking",
+  },
+  statistics: {
+    flags: "-Q, --statistics",
+    describe: "managers and their tasks",
+    group: tableGroup,
+  },
+  tasks: { flags: "-T, --tasks", describe: "tasks of one manager", group: tableGroup },
+  workers: { flags: "-W, --workers", describe: "workers of one manager", group: tableGroup },
+  ableWorkers: {
+    flags: "-A, --able-workers",
+    describe: "categories of one manager, and the workers that could run their largest task",
+    group: tableGroup,
+  },
+  resources: {
+    flags: "-R, --resources",
+    describe: "what the workers of managers have, and how much of it is in use",
+    group: tableGroup,
+  },
+  capacity: {
+    flags: "    --capacity",
+    describe: "how many workers managers could feed",
+    group: tableGroup,
+  },
+  verbose: {
+    flags: "-l, --verbose",
+    describe: "records as the manager or catalog writes them, in place of the table",
+    group: tableGroup,
+  },
+  ...debugOptions,
+  debugRotateMax: {
+    flags: "-O, --debug-rotate-max BYTES",
+    describe: "begin a new log at this size and keep one old; 0 never does",
+    parse: parseBytes,
+    default: 10 * 1024 ** 2,
+    defaultShown: "10M",
+    group: "Finding the cause of trouble",
+  },
+  version: { flags: "-v, --version", describe: "print the version", group: "General" },
+} satisfies OptionRows;
+
+type TableSwitches = Readonly<Record<TableName, boolean>>;
+
+const letters: Readonly<Record<TableName, string>> = {
+  statistics: "-Q",
+  tasks: "-T",
+  workers: "-W",
+  ableWorkers: "-A",
+  resources: "-R",
+  capacity: "--capacity",
+};
+
+/** The table that is asked for; `null`: none. Throws a UsageError for two at once. */
+export function chosenTable(options: TableSwitches): TableName | null {
+  const chosen = (Object.keys(letters) as TableName[]).filter((name) => options[name]);
+  const [first, second] = chosen;
+  if (second !== undefined) {
+    throw new UsageError(
+      `${letters[first!]} and ${letters[second]} are mutually exclusive: one table at a time`,
+    );
+  }
+  return first ?? null;
+}
+
+/** Throws a UsageError with the expression in it. */
+function expression(text: string): JxExpr {
+  try {
+    return parseJx(text);
+  } catch (error) {
+    throw new UsageError(`invalid expression: ${text} (${messageOf(error)})`);
+  }
+}
+
+function parseInterval(text: string): number {
+  const ms = parseTimeMs(text);
+  if (ms < intervalMsMin) {
+    throw new UsageError(`"${text}" is too short: it must be ${intervalMsMin}ms or more`);
+  }
+  return ms;
+}
+
+function filled(what: string): (text: string) => string {
+  return (text) => {
+    if (text === "") throw new UsageError(`${what} is missing`);
+    return text;
+  };
+}

@@ -1,0 +1,150 @@
+/** Factories and workers of cctools beside ours, on this machine, by name in a real catalog. */
+import assert from "node:assert/strict";
+import { startScript } from "../../core/shell_words.ts";
+import { findPart, needsParts } from "../support/cctools.ts";
+import { deadPort } from "../support/scripted_manager.ts";
+import { until } from "../support/until.ts";
+import { TestBed, type Wqx, wqxFromSource } from "../support/wqx.ts";
+import { resultsOf, startTaskList } from "./wqx_parts.ts";
+
+async function startCatalogServer(bed: TestBed): Promise<{ server: Wqx; address: string }> {
+  const update = `127.0.0.1:${deadPort()}`;
+  const server = bed.start(
+    ["-Z", "catalog-port", "-H", "history", "-I", "127.0.0.1", "-u", update],
+    { command: ["catalog_server"] },
+  );
+  const port = await until(async () => {
+    const text = await Deno.readTextFile(bed.folder.join("catalog-port")).catch(() => "");
+    return text.endsWith("\n") && text.trim();
+  }, { what: "the catalog's port", timeoutMs: 30_000 });
+  return { server, address: `127.0.0.1:${port}` };
+}
+
+/** Tasks that run until the file `go` is there. */
+function waitingTasks(bed: TestBed, count: number): object[] {
+  const command = `until [ -e ${bed.folder.join("go")} ]; do sleep 0.05; done; echo done`;
+  return Array.from({ length: count }, () => ({ command, resources: { cores: 1 } }));
+}
+
+/** In all, since the manager began. */
+async function joined(manager: Wqx, count: number, factory: Wqx): Promise<void> {
+  await until(() => {
+    if (!factory.running) assert.fail(factory.stdout + factory.stderr);
+    return [...manager.stderr.matchAll(/^Worker w\d+ joined/gm)].length >= count;
+  }, {
+    what: `${count} workers`,
+    timeoutMs: 90_000,
+  });
+}
+
+Deno.test({
+  ...needsParts(
+    "wqx factory grows real workers for a wqx manager, by a configuration that changes",
+    "catalog_server",
+    "work_queue_worker",
+  ),
+  async fn() {
+    await using bed = await TestBed.create();
+    const { server, address } = await startCatalogServer(bed);
+    await using _server = server;
+    const tasks = waitingTasks(bed, 2) as Record<string, unknown>[];
+    const { manager } = await startTaskList(bed, tasks, "-M", "fac 1", "-C", address);
+    await using _manager = manager;
+    const config = (maxWorkers: number) =>
+      bed.folder.write(
+        "factory.jx",
+        `{"manager-name": "fac.1", "max-workers": ${maxWorkers}, "min-workers": 0, "cores": 1,
+          "memory": cores * 300, "disk": 300, "timeout": 60}`,
+      );
+    await config(1);
+    await using factory = bed.start([
+      ...["factory", "-T", "local", "-C", "factory.jx", "--catalog", address],
+      ...["--worker-binary", findPart("work_queue_worker")!, "--interval", "500ms"],
+    ]);
+    await factory.says(/the maximum is 1;.*: submit 1$/m);
+    await joined(manager, 1, factory);
+    await config(2);
+    await joined(manager, 2, factory);
+    await Deno.writeTextFile(bed.folder.join("go"), "");
+    assert.equal(await manager.ended, 0, manager.stderr);
+    assert.deepEqual(resultsOf(manager).map(({ output }) => output), ["done\n", "done\n"]);
+    factory.signal("SIGTERM");
+    assert.equal(await factory.ended, 0, factory.stderr);
+    assert.doesNotMatch(manager.stderr, /wqx worker .* joined/);
+    server.signal("SIGTERM");
+    await server.ended;
+    await bed.clean();
+  },
+});
+
+Deno.test({
+  ...needsParts(
+    "work_queue_factory grows wqx workers for a wqx manager",
+    "catalog_server",
+    "work_queue_factory",
+  ),
+  async fn() {
+    await using bed = await TestBed.create();
+    const { server, address } = await startCatalogServer(bed);
+    await using _server = server;
+    const tasks = waitingTasks(bed, 2) as Record<string, unknown>[];
+    const { manager } = await startTaskList(bed, tasks, "-M", "fac 2", "-C", address);
+    await using _manager = manager;
+    // As a real worker's: the factory knows nothing of what is in it.
+    const binary = await bed.folder.write("our_worker", startScript([...wqxFromSource, "worker"]));
+    await Deno.chmod(binary, 0o755);
+    await using factory = bed.start([
+      ...["-T", "local", "-M", "fac.2", "--catalog", address, "-w", "0", "-W", "2", "-t", "60"],
+      ...["--cores", "1", "--memory", "300", "--disk", "300", "--worker-binary", binary],
+      // Its shell is all that it kills; our worker follows its parent.
+      ...["-S", bed.folder.join("scratch"), "-E", "--parent-death"],
+    ], { command: ["work_queue_factory"] });
+    await joined(manager, 2, factory);
+    await Deno.writeTextFile(bed.folder.join("go"), "");
+    assert.equal(await manager.ended, 0, manager.stderr);
+    assert.deepEqual(resultsOf(manager).map(({ output }) => output), ["done\n", "done\n"]);
+    factory.signal("SIGTERM");
+    assert.equal(await factory.ended, 0, factory.stderr);
+    server.signal("SIGTERM");
+    await server.ended;
+    await bed.clean();
+  },
+});
+
+Deno.test({
+  ...needsParts(
+    "wqx factory and work_queue_factory on one manager together bring what it needs",
+    "catalog_server",
+    "work_queue_factory",
+    "work_queue_worker",
+  ),
+  async fn() {
+    await using bed = await TestBed.create();
+    const { server, address } = await startCatalogServer(bed);
+    await using _server = server;
+    const tasks = waitingTasks(bed, 3) as Record<string, unknown>[];
+    const { manager } = await startTaskList(bed, tasks, "-M", "fac 3", "-C", address);
+    await using _manager = manager;
+    const size = ["--cores", "1", "--memory", "300", "--disk", "300", "-w", "0", "-t", "60"];
+    await using theirs = bed.start([
+      ...["-T", "local", "-M", "fac.3", "--catalog", address, "-W", "1", ...size],
+      ...["-S", bed.folder.join("scratch"), "-E", "--parent-death"],
+    ], { command: ["work_queue_factory"] });
+    await theirs.says(/\|submitted: 0 \|needed: 1 .*\|requested: 1/, 90_000);
+    await using ours = bed.start([
+      ...["factory", "-T", "local", "-M", "fac.3", "--catalog", address, ...size],
+      ...["--worker-binary", findPart("work_queue_worker")!, "--interval", "500ms"],
+    ]);
+    await ours.says(/: submit 2$/m);
+    await joined(manager, 3, ours);
+    await Deno.writeTextFile(bed.folder.join("go"), "");
+    assert.equal(await manager.ended, 0, manager.stderr);
+    for (const factory of [ours, theirs]) {
+      factory.signal("SIGTERM");
+      assert.equal(await factory.ended, 0, factory.stderr);
+    }
+    server.signal("SIGTERM");
+    await server.ended;
+    await bed.clean();
+  },
+});
