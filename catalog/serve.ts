@@ -111,8 +111,11 @@ async function naming<T>(what: string, listen: () => Promise<T>): Promise<T> {
   try {
     return await listen();
   } catch (error) {
+    const inUse = /EADDRINUSE|address .*in use/i.test(messageOf(error));
     throw new RunError(
-      `Cannot listen on ${what}: ${messageOf(error)}; choose another port by --port, or any free ` +
+      `Cannot listen on ${what}: ${
+        inUse ? "it is in use" : messageOf(error)
+      }; choose another port by --port, or any free ` +
         "one by --port-file",
     );
   }

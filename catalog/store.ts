@@ -58,7 +58,9 @@ export class CatalogStore implements CatalogView, Disposable {
     const { state, damaged } = await store.history.recover(({ atS, event }, records) => {
       const record = records.get(event.key);
       if (record === undefined) store.#series.delete(event.key);
-      else if (atS * 1000 > oldestMs) store.#notePoint(event.key, record, atS * 1000);
+      else if (event.type !== "remove" && atS * 1000 > oldestMs) {
+        store.#notePoint(event.key, record, atS * 1000);
+      }
     });
     for (const [key, record] of state) store.#table.put({ key, record }, options.nowMs());
     store.history.flush(options.nowMs());
@@ -77,8 +79,9 @@ export class CatalogStore implements CatalogView, Disposable {
     return dropped;
   }
 
-  /** In the order of answers; good until the next change. */
+  /** In the order of answers; good until the next change. What it holds is in the history then. */
   entries(): readonly Entry[] {
+    this.history.flush(this.options.nowMs());
     return this.#table.entries();
   }
 

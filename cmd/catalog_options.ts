@@ -68,7 +68,7 @@ const records = {
     flags: "-H, --history FOLDER",
     describe: "keep what happened there; a catalog that is started again knows it",
     parse: filled("the name of the folder"),
-    defaultShown: "wqx/catalog in $XDG_STATE_HOME; as catalog_server, catalog.history",
+    defaultShown: "$XDG_STATE_HOME/wqx/catalog",
     common: true,
   },
   updateLog: {

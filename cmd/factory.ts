@@ -34,8 +34,8 @@ export const command = defineCommand({
   usage: ["-T SYSTEM -M PROJECT [options]", "-T SYSTEM HOST PORT [options]"],
   examples: [
     ["factory -T local -M demo", "workers on this machine"],
-    ["factory -T slurm -M 'ana.*' -W 100 --cores 4 --memory 16GB", "up to 100 on the cluster"],
-    ["factory -T condor -C factory.jx -P password.txt", "settings from a file that may change"],
+    ["factory -T slurm -M demo -W 100 --cores 4", "up to 100 on the cluster"],
+    ["factory -T condor -C factory.jx -P pw.txt", "settings from a file that may change"],
     ["factory -T slurm -M demo --dry-run", "what would be done now, and why"],
   ],
   arguments: {
@@ -120,7 +120,7 @@ async function work(setup: Setup, asWorkQueue: boolean): Promise<number> {
 }
 
 async function dryRun(setup: Setup, asWorkQueue: boolean): Promise<number> {
-  const { options, settings, terminal } = setup;
+  const { options, settings, terminal, output } = setup;
   const password = options.password === undefined
     ? null
     : await readPasswordFile(options.password, setup.note);
@@ -129,11 +129,17 @@ async function dryRun(setup: Setup, asWorkQueue: boolean): Promise<number> {
   const terms = termsOf(setup, "./work_queue_worker", options.wrappers);
   const scratch = { jobsBefore: jobs, jobName: jobNameOf(path), keep() {} };
   const common = commonOptions(setup, id ?? "", asWorkQueue);
-  const batch = openBatch(setup, path, live);
-  const factory = new Factory({ ...common, terms, password, inputs: [] }, batch, scratch, live);
-  using stops = stopsOf(options.parentDeath);
-  await batch.check(stops.stop).catch((error) => setup.output.say(messageOf(error)));
-  await factory.planOnce(id !== null, stops.stop);
+  // Batch systems write into their folder to see whether they can.
+  const tried = await Deno.makeTempDir({ prefix: "wqx-factory-" });
+  try {
+    const batch = openBatch(setup, id === null ? tried : path, live);
+    const factory = new Factory({ ...common, terms, password, inputs: [] }, batch, scratch, live);
+    using stops = stopsOf(options.parentDeath);
+    await batch.check(stops.stop).catch((error) => output.say(messageOf(error)));
+    await factory.planOnce(id !== null, stops.stop);
+  } finally {
+    await Deno.remove(tried, { recursive: true });
+  }
   if (!options.json) {
     terminal.stdout.write(`A worker would be started by: ${workerCommand(terms, settings)}\n`);
   }

@@ -60,9 +60,9 @@ const targetOptions = {
   },
   catalogs: {
     flags: "    --catalog HOST[:PORT],…",
-    describe: "catalogs to ask, in this order; the port is CATALOG_PORT, else 9097",
+    describe: "catalogs to ask, in this order, in place of CATALOG_HOST",
     parse: asText,
-    defaultShown: "CATALOG_HOST, else those of Notre Dame",
+    defaultShown: "those of Notre Dame",
     group: "Whom to serve",
   },
   password: {
@@ -110,7 +110,7 @@ const countOptions = {
     flags: "    --tasks-per-worker N",
     describe: "count N tasks for a worker",
     parse: parseTasksPerWorker,
-    defaultShown: "its cores; as work_queue_factory without -C, one",
+    defaultShown: "its cores, or 1",
     group: "How many workers",
   },
   capacity: {
@@ -232,6 +232,7 @@ const workerOptions = {
     describe: "append to the worker's command line, as a shell reads them",
     parse: asText,
     default: "",
+    defaultShown: "none",
     group: "Workers",
   },
   env: {
@@ -278,6 +279,7 @@ const systemOptions = {
     describe: "hand these to the batch system with each job",
     parse: asText,
     default: "",
+    defaultShown: "none",
     env: "BATCH_OPTIONS",
     group: "Batch system",
   },

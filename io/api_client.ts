@@ -6,6 +6,7 @@ import { apiVersion, type Frame, FrameDecoder, frameStart, kind } from "../core/
 import type { ResultRow } from "../core/api/result.ts";
 import { concat } from "../core/bytes.ts";
 import { messageOf, RunError } from "../core/errors.ts";
+import { within } from "./clock.ts";
 import { removeIfThere } from "./files.ts";
 
 /** A file that goes in, by the table of docs/api.md; local paths are absolute. */
@@ -74,6 +75,9 @@ const batchTasksMax = 500;
 
 /** Of stderr, for the sentence about a manager that broke; characters. */
 const saidMax = 4000;
+
+/** For the end of stderr to come, after that of the socket; ms. */
+const lastWordsMs = 1000;
 
 const flags = { cache: 1, watch: 16, failure: 32, success: 64 } as const;
 
@@ -248,6 +252,7 @@ export class ManagerClient implements AsyncDisposable {
       why = messageOf(error);
     }
     this.conn.close();
+    await within(lastWordsMs, this.child.heard);
     this.#failure ??= new RunError(
       `The manager is gone${why === "" ? "" : ` (${why})`}, and with it what it had not returned` +
         this.child.lastWords,
@@ -313,7 +318,8 @@ function outputFields({ path, name, when = "always", cache, watch }: ClientOutpu
 /** The manager's process: its stdin is held open, its end closes it. */
 class ManagerProcess {
   readonly pid: number;
-  readonly #heard: Promise<void>;
+  /** All that it says on stderr. */
+  readonly heard: Promise<void>;
   #said = "";
 
   private constructor(
@@ -324,7 +330,7 @@ class ManagerProcess {
     said: ReadableStream<Uint8Array<ArrayBuffer>>,
   ) {
     this.pid = child.pid;
-    this.#heard = (async () => {
+    this.heard = (async () => {
       for await (const text of said.pipeThrough(new TextDecoderStream())) {
         this.#said = (this.#said + text).slice(-saidMax);
       }
@@ -362,7 +368,7 @@ class ManagerProcess {
   async end(): Promise<void> {
     await this.child.stdin.close().catch(() => {}); // it has ended already
     await this.child.status;
-    await this.#heard;
+    await this.heard;
     await removeIfThere(this.folder);
   }
 }

@@ -214,6 +214,7 @@ export async function removeIfThere(path: string): Promise<void> {
   try {
     await Deno.remove(path, { recursive: true });
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    const { NotFound, NotADirectory } = Deno.errors; // the latter: below a file
+    if (!(error instanceof NotFound || error instanceof NotADirectory)) throw error;
   }
 }

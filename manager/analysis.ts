@@ -3,8 +3,9 @@
  * and to the run folder that keeps what comes of it.
  */
 import { analysisAllocations } from "../core/allocation/sizing.ts";
-import { type Accumulator, decode } from "../core/accumulator.ts";
+import { type Accumulator, decode, fromJson } from "../core/accumulator.ts";
 import {
+  coffeaResultPath,
   describeItem,
   type Item,
   itemId,
@@ -14,7 +15,7 @@ import {
   type TaskContext,
   taskOf,
 } from "../core/analysis/items.ts";
-import type { Outcome } from "../core/analysis/job.ts";
+import { type CoffeaResult, coffeaRunnerFileName, type Outcome } from "../core/analysis/job.ts";
 import type { CategorySummary, Progress } from "../core/analysis/progress.ts";
 import { RunReport } from "../core/analysis/report.ts";
 import { AnalysisRun, type Stopped } from "../core/analysis/run.ts";
@@ -24,12 +25,15 @@ import { Timeline } from "../core/analysis/timeline.ts";
 import type { TaskId } from "../core/ids.ts";
 import { requestOf } from "../core/resources.ts";
 import type { Attempt, Task, TaskEnd } from "../core/scheduler/tasks.ts";
+import { messageOf } from "../core/errors.ts";
+import { quoted } from "../core/shell_words.ts";
 import { removeIfThere } from "../io/files.ts";
 import { bundleProcessor } from "./bundle.ts";
+import coffeaRunner from "./coffea_runner.py" with { type: "text" };
 import { Crew, type RunOptions } from "./crew.ts";
-import { writeOutputs } from "./outputs.ts";
+import { type RunOutputs, writeOutputs } from "./outputs.ts";
 import { wqxAsInput } from "./own_program.ts";
-import { RunFolder } from "./run_folder.ts";
+import { pickleName, RunFolder } from "./run_folder.ts";
 import type { Manager } from "./server.ts";
 
 /** Tasks are made ready for so many per core, and at least so many, ahead of being dispatched. */
@@ -71,7 +75,10 @@ export class Analysis {
     private readonly folder: RunFolder,
     private readonly context: TaskContext,
   ) {
-    this.#run = new AnalysisRun(spec, context.processor?.postprocess ?? false);
+    // That of coffea is there always, and its last merge also tells the result in JSON.
+    const postprocess = spec.processor.kind === "coffea" ||
+      (context.processor?.postprocess ?? false);
+    this.#run = new AnalysisRun(spec, postprocess);
     this.#report = new RunReport(this.#startedMs);
     this.#timeline = new Timeline(this.#startedMs);
   }
@@ -87,7 +94,18 @@ export class Analysis {
     await using folder = await RunFolder.open(spec.output);
     const partsFolder = folder.partsPath;
     const wqx = wqxAsInput(options.wqx);
-    const context = { spec, processor: bundle, partsFolder, taskCommand, wqx };
+    const context: TaskContext = {
+      spec,
+      processor: bundle,
+      partsFolder,
+      wqx,
+      ...processor.kind === "coffea"
+        ? {
+          coffeaRunner: new TextEncoder().encode(coffeaRunner),
+          taskCommand: `exec ${quoted(processor.python)} ${coffeaRunnerFileName}`,
+        }
+        : { taskCommand },
+    };
     const analysis = new Analysis(spec, options, folder, context);
     return await analysis.#drive();
   }
@@ -210,7 +228,7 @@ export class Analysis {
       version: this.options.version,
       startedAt: this.#startedAt,
       elapsedMs: performance.now() - this.#startedMs,
-      result: result === null ? null : await this.#read(result),
+      ...await this.#read(result),
       events,
       partial,
       stopped,
@@ -226,8 +244,24 @@ export class Analysis {
     return { stopped, partial, events, categories, outputs, leftOut };
   }
 
-  async #read(part: Part): Promise<Accumulator> {
-    return decode(await Deno.readFile(part.path));
+  async #read(part: Part | null): Promise<Pick<RunOutputs, "result" | "pickle" | "untold">> {
+    const none = { result: null, pickle: null, untold: [] };
+    if (part === null) return none;
+    if (this.spec.processor.kind !== "coffea") {
+      return { ...none, result: decode(await Deno.readFile(part.path)) };
+    }
+    const text = await Deno.readTextFile(coffeaResultPath(part.path));
+    const { accumulator, leftOut } = JSON.parse(text) as CoffeaResult;
+    let [result, untold]: [Accumulator, readonly string[]] = [null, leftOut];
+    try {
+      result = fromJson(accumulator);
+    } catch (error) {
+      untold = [...leftOut, messageOf(error)];
+    }
+    if (untold.length > 0) {
+      this.options.view.note(`Only in ${pickleName}, not in result.json: ${untold.join("; ")}`);
+    }
+    return { result, pickle: part.path, untold };
   }
 
   /** For the pictures of the run. */

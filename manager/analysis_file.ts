@@ -133,13 +133,24 @@ async function processorOf(
     return { kind: "module", path };
   }
   const inputs = yaml.inputs.map((name) => resolveFrom(folder, name));
-  for (const [i, path] of inputs.entries()) {
+  const path = yaml.kind === "coffea" ? resolveFrom(folder, yaml.path) : null;
+  const names = [...inputs, ...path === null ? [] : [path]].map((one) => basename(one));
+  for (const [i, one] of inputs.entries()) {
     const at = ["processor", "inputs", i];
-    const first = inputs.findIndex((other) => basename(other) === basename(path));
-    if (first < i) complain(at, `two inputs are called "${basename(path)}": a task has one folder`);
-    await checkFile(yaml.inputs[i] ?? path, path, at, complain);
+    const first = names.indexOf(basename(one));
+    if (first < i || names.indexOf(basename(one), inputs.length) >= 0) {
+      complain(at, `two inputs are called "${basename(one)}": a task has one folder`);
+    }
+    await checkFile(yaml.inputs[i] ?? one, one, at, complain);
   }
-  return { kind: "command", command: yaml.command, inputs };
+  if (yaml.kind === "command") return { kind: "command", command: yaml.command, inputs };
+  if (yaml.name === "") {
+    complain(["processor"], `name what is in "${yaml.path}", as in ${yaml.path}:MyProcessor`);
+  } else if (!/^[\p{L}_][\p{L}\p{N}_]*$/u.test(yaml.name)) {
+    complain(["processor"], `"${yaml.name}" is not a name in Python`);
+  }
+  await checkFile(yaml.path, path!, ["processor"], complain);
+  return { ...yaml, path: path!, inputs };
 }
 
 async function checkModule(name: string, path: string, complain: Complain): Promise<void> {
@@ -147,7 +158,8 @@ async function checkModule(name: string, path: string, complain: Complain): Prom
   if (/\.py$/i.test(name)) {
     return complain(
       at,
-      `a Python processor runs as a command for now: {command: "python3 ${basename(name)}", ` +
+      `a processor of coffea is named with its file, as in ${name}:MyProcessor; ` +
+        `any other program is a command: {command: "python3 ${basename(name)}", ` +
         `inputs: [${name}]}`,
     );
   }

@@ -1,6 +1,6 @@
 /** What may stand in an analysis file. */
 import { z } from "zod";
-import type { DynamicChunkSize } from "../core/analysis/spec.ts";
+import type { CoffeaSpec, DynamicChunkSize } from "../core/analysis/spec.ts";
 import { parseTimeMs } from "../core/units.ts";
 import {
   byShape,
@@ -105,18 +105,54 @@ export const datasetsSchema = byShape<string | Readonly<Record<string, DatasetYa
   { text, mapping: filesetSchema },
 );
 
+/** A processor of coffea: `FILE.py:NAME`. A drive letter or URL is none. */
+const coffeaName = /^(.+\.py):([^:/\\]*)$/i;
+
+const coffeaKeys = mapping({
+  module: text.refine((name) => coffeaName.test(name), {
+    message: "a processor of coffea is FILE.py:NAME, as in my_module.py:MyProcessor",
+  }),
+  python: text.default("python3"),
+  schema: text.optional(),
+  inputs: z.array(text).default([]),
+}).transform(({ module, python, schema = null, inputs }) => ({
+  ...coffeaOf(module)!,
+  python,
+  schema,
+  inputs,
+}));
+
+function coffeaOf(name: string): { kind: "coffea"; path: string; name: string } | null {
+  const [, path, inner] = coffeaName.exec(name) ?? [];
+  return path === undefined || inner === undefined ? null : { kind: "coffea", path, name: inner };
+}
+
+const commandKeys = mapping({ command: text, inputs: z.array(text).default([]) })
+  .transform(({ command, inputs }) => ({ kind: "command" as const, command, inputs }));
+
 export const processorSchema = byShape<ProcessorYaml>(
-  "the name of a module, or a mapping with a command",
+  "the name of a module, or a mapping with a command or a module",
   {
-    text: text.transform((path) => ({ kind: "module" as const, path })),
-    mapping: mapping({ command: text, inputs: z.array(text).default([]) })
-      .transform(({ command, inputs }) => ({ kind: "command" as const, command, inputs })),
+    text: text.transform((path): ProcessorYaml => {
+      const coffea = coffeaOf(path);
+      return coffea === null
+        ? { kind: "module", path }
+        : { ...coffea, python: "python3", schema: null, inputs: [] };
+    }),
+    mapping: z.unknown().transform((value, context): ProcessorYaml => {
+      const schema = Object.hasOwn(value ?? {}, "module") ? coffeaKeys : commandKeys;
+      const checked = schema.safeParse(value, { reportInput: true });
+      if (checked.success) return checked.data;
+      for (const issue of checked.error.issues) context.addIssue({ ...issue });
+      return z.NEVER;
+    }),
   },
 );
 
 export type ProcessorYaml =
   | { readonly kind: "module"; readonly path: string }
-  | { readonly kind: "command"; readonly command: string; readonly inputs: readonly string[] };
+  | { readonly kind: "command"; readonly command: string; readonly inputs: readonly string[] }
+  | CoffeaSpec;
 
 const moreThanNone = { message: "it must be more than 0" };
 

@@ -82,7 +82,12 @@ class ApiService {
       for await (const conn of socket.connections()) {
         if (client === null) {
           client = conn;
-          this.#converse(conn).then(end, over.reject);
+          this.#converse(conn).then((greeted) => {
+            if (greeted) return end();
+            // It only looked whether somebody listens.
+            client = null;
+            conn.close();
+          }).catch(over.reject);
         } else {
           await refuse(conn);
         }
@@ -104,17 +109,19 @@ class ApiService {
     await this.#manager.close(false);
   }
 
-  async #converse(conn: Deno.UnixConn): Promise<void> {
+  /** Until the client is done or gone; `false`: it never said that it is one. */
+  async #converse(conn: Deno.UnixConn): Promise<boolean> {
     const counts = () => this.#counts();
     const outgoing = new Outgoing(conn, counts, () => this.#noteBacklog());
     this.#outgoing = outgoing;
     try {
       const frames = framesOf(conn);
-      await this.#greet(frames, outgoing);
+      if (!await this.#greet(frames, outgoing)) return false;
       for await (const frame of frames) {
         if (await this.#take(frame, outgoing)) break;
         while (outgoing.backlog.answerBytes > answerBytesMax) await outgoing.drained();
       }
+      return true;
     } catch (error) {
       if (!(error instanceof UsageError || error instanceof PeerProtocolError)) throw error;
       const why = `The client broke the protocol of the manager's API: ${error.message}`;
@@ -125,9 +132,9 @@ class ApiService {
     }
   }
 
-  async #greet(frames: AsyncGenerator<Frame>, outgoing: Outgoing): Promise<void> {
+  async #greet(frames: AsyncGenerator<Frame>, outgoing: Outgoing): Promise<boolean> {
     const first = await frames.next();
-    if (first.done) return; // gone before it said a word
+    if (first.done) return false;
     if (first.value.kind !== kind.hello) {
       throw new PeerProtocolError("its first frame is no hello");
     }
@@ -143,6 +150,7 @@ class ApiService {
       hostname: Deno.hostname(),
       ssl: this.options.serving.identity !== null,
     });
+    return true;
   }
 
   /** Whether that was the last one. */

@@ -9,7 +9,7 @@ import type { Course } from "../core/analysis/timeline.ts";
 import { type Hist, isHist } from "../core/histogram/hist.ts";
 import { coursePictures } from "../core/plot/course.ts";
 import { renderSpec, renderSvg } from "../io/svg.ts";
-import { courseName, reportName, resultName, type RunFolder } from "./run_folder.ts";
+import { courseName, pickleName, reportName, resultName, type RunFolder } from "./run_folder.ts";
 
 export interface RunOutputs {
   readonly spec: AnalysisSpec;
@@ -17,6 +17,10 @@ export interface RunOutputs {
   readonly startedAt: Date;
   readonly elapsedMs: number;
   readonly result: Accumulator | null;
+  /** Of coffea: the file that holds the result as Python's pickle. */
+  readonly pickle: string | null;
+  /** What of the result is in the pickle only. */
+  readonly untold: readonly string[];
   readonly events: { readonly processed: number; readonly total: number | null };
   readonly partial: boolean;
   readonly stopped: Stopped | null;
@@ -40,6 +44,10 @@ export async function writeOutputs(folder: RunFolder, run: RunOutputs): Promise<
     await folder.write(name, text);
     names.push(name);
   };
+  if (run.pickle !== null) {
+    await Deno.rename(run.pickle, `${folder.path}/${pickleName}`);
+    names.push(pickleName);
+  }
   if (run.result !== null) {
     await write(resultName, JSON.stringify(resultJson(run)) + "\n");
     for (const [name, hist] of histsIn(run.result)) {
@@ -76,6 +84,7 @@ function reportJson(run: RunOutputs, outputs: readonly string[]): unknown {
     outputs,
     runPictures: courseName,
     leftOut: run.leftOut,
+    ...run.untold.length === 0 ? {} : { onlyInPickle: run.untold },
     categories: run.categories,
     allocations: run.allocations,
     chunks: run.chunks,

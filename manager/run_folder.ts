@@ -2,6 +2,7 @@
  * The folder of a run:
  *
  *   result.json     of an analysis: the merged accumulator
+ *   result.pkl      of an analysis with coffea: the same, as Python's pickle
  *   NAME.svg        of an analysis: a picture per histogram
  *   results.jsonl   of a task list: a line per task
  *   report.json     what ran where, what failed, what is left out
@@ -14,6 +15,7 @@ import { messageOf, UsageError } from "../core/errors.ts";
 import { removeIfThere } from "../io/files.ts";
 
 export const resultName = "result.json";
+export const pickleName = "result.pkl";
 export const resultsName = "results.jsonl";
 export const reportName = "report.json";
 export const courseName = "run";
@@ -61,7 +63,8 @@ export class RunFolder implements AsyncDisposable {
     const names = await this.#names();
     if (names.length === 0) return;
     const ours = names.filter((name) =>
-      [resultName, resultsName, reportName, partsName].includes(name) || name.endsWith(".svg") ||
+      [resultName, pickleName, resultsName, reportName, partsName].includes(name) ||
+      name.endsWith(".svg") ||
       name.endsWith(".partial")
     );
     if (ours.length < names.length || !names.some((n) => n === reportName || n === partsName)) {

@@ -72,7 +72,9 @@ export class Category {
   }
 
   /** Other bounds from now on; what was learned stays. */
-  limit({ max = {}, min = {}, guess = {} }: Omit<CategorySettings, keyof PolicySettings | "mode">) {
+  limit(
+    { max = {}, min = {}, guess = {} }: Omit<CategorySettings, keyof PolicySettings | "mode">,
+  ): void {
     this.#limits = { max, min };
     this.#guess = guess;
   }
@@ -103,8 +105,9 @@ export class Category {
     const last = outgrown.at(-1);
     if (last === undefined || last.exceeded === null) {
       const wish = this.#policy.first(situation);
-      const request = this.#completions + this.#exhaustions > 0
-        ? wish.request
+      const learned = this.#completions + this.#exhaustions > 0;
+      const request = learned
+        ? this.#within(wish.request, largest)
         : override(override(wish.request, this.#guess), declared);
       return { kind: "wish", wish: this.#bounded({ ...wish, request }, declared) };
     }
@@ -119,7 +122,7 @@ export class Category {
     // Nothing proposed is a share, which may be what was too little.
     const climbs = proposed > has && outgrown.length < climbsMax;
     const amount = climbs ? Math.min(proposed, top) : top < Infinity ? top : 2 * has;
-    const request = override(wish.request, { [name]: amount });
+    const request = override(this.#within(wish.request, largest), { [name]: amount });
     // Of the others, what this task has reached is known to be needed.
     const reached = amountsOf((other) => {
       const measured = last.measured[other];
@@ -129,6 +132,21 @@ export class Category {
     });
     const floor = larger(wish.floor, reached);
     return { kind: "wish", wish: this.#bounded({ ...wish, request, floor }, declared) };
+  }
+
+  /**
+   * The wish of a task that has climbed, once the largest worker is another one. Cores are not
+   * enforced: those that were reached on a larger worker are no reason to wait for one.
+   */
+  renewed({ request, floor, exact = false }: Wish, { declared, largest }: Asking): Wish {
+    if (largest === null || declared.cores !== undefined || this.#limits.max.cores !== undefined) {
+      return { request, floor, exact };
+    }
+    const fewer = (amounts: Amounts) =>
+      amounts.cores === undefined
+        ? amounts
+        : { ...amounts, cores: Math.min(amounts.cores, largest.cores) };
+    return { request: fewer(request), floor: fewer(floor), exact };
   }
 
   get statistics(): CategoryStatistics {
@@ -165,6 +183,19 @@ export class Category {
       return `it needs more than ${show(box[name])}, all that the largest worker has${reached}`;
     }
     return null;
+  }
+
+  /**
+   * What was learned where there was a larger worker must not keep tasks waiting for another one:
+   * the largest that there is may do. What was declared must.
+   */
+  #within(request: Amounts, largest: Resources | null): Amounts {
+    if (largest === null) return request;
+    return amountsOf((name) => {
+      const amount = request[name];
+      if (amount === undefined || amount === this.#limits.max[name]) return amount;
+      return Math.min(amount, largest[name]);
+    });
   }
 
   /** Ceilings and floors of the category hold, except where the task itself says otherwise. */

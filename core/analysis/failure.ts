@@ -6,6 +6,7 @@ import type { Exhaustion } from "../protocol/measured.ts";
 import type { TaskEnd } from "../scheduler/tasks.ts";
 import { describeItem, type Item } from "./items.ts";
 import type { TaskFault } from "./job.ts";
+import type { AnalysisSpec } from "./spec.ts";
 import type { Ended } from "./run.ts";
 
 /** Faults of the file itself; a column that is not there is the processor's, and would be everywhere. */
@@ -44,18 +45,25 @@ export function describeLimit({ resource, limit, measured }: Outgrown): string {
 }
 
 /** What the user is told when an item has failed for good. */
-export function failureMessage(ended: Ended, fault: TaskFault | null, splitsMax: number): string {
+export function failureMessage(
+  ended: Ended,
+  fault: TaskFault | null,
+  { retries: splitsMax, processor }: Pick<AnalysisSpec, "retries" | "processor">,
+): string {
   const where = [
     ended.host !== null ? `on host ${ended.host}` : null,
     ended.exitCode !== null ? `exit code ${ended.exitCode}` : null,
     ended.attempts > 1 ? `after ${ended.attempts} attempts` : null,
   ].filter((part) => part !== null).join(", ");
-  const why = fault?.message ?? whyOf(ended);
+  const python = processor.kind === "coffea" ? withoutPython(ended, processor.python) : null;
+  const why = python ?? fault?.message ?? whyOf(ended);
   const lines = [`Failed ${describeItem(ended.item)}${where && ` (${where})`}: ${why}`];
   const limit = outgrown(ended.end);
   if (limit !== null) lines[0] += `. ${adviceOn(ended.item, limit, splitsMax)}`;
   if (fault?.stack) lines.push(fault.stack);
-  else if (fault === null && ended.printed.trim() !== "") lines.push(ended.printed.trimEnd());
+  else if (fault === null && python === null && ended.printed.trim() !== "") {
+    lines.push(ended.printed.trimEnd());
+  }
   return lines.join("\n");
 }
 
@@ -71,6 +79,16 @@ function adviceOn(item: Item, { resource }: Outgrown, splitsMax: number): string
     ? "A single event cannot be cut"
     : `Chunks are cut ${splitsMax} times at most (retries)`;
   return `${why}: raise ${key}, or use larger workers.`;
+}
+
+/** As a shell says it, and as the worker does that needs none. */
+const notFoundExitCode = 127;
+
+/** What to do where a worker has no such program; `null` for all other failures. */
+function withoutPython(ended: Ended, python: string): string | null {
+  if (ended.outcome !== null || ended.exitCode !== notFoundExitCode) return null;
+  return `there is no "${python}" on the worker: name a Python that has coffea with ` +
+    "processor: {module: …, python: /path/to/python}, or start workers where it is on PATH";
 }
 
 function whyOf({ end, outcome }: Ended): string {

@@ -3,13 +3,17 @@ import { baseName, bufferInput, fileInput, shared, wqxInput } from "../cache_nam
 import type { Source, TaskInput, TaskOutput, TaskSpec } from "../scheduler/tasks.ts";
 import type { Range } from "./chunks.ts";
 import {
+  type CoffeaJob,
+  type CoffeaProcessor,
+  coffeaResultFileName,
+  coffeaRunnerFileName,
   type Job,
   jobFileName,
   outcomeFileName,
   processorFileName,
   resultFileName,
 } from "./job.ts";
-import type { AnalysisSpec, InputFile, ResourceRequest } from "./spec.ts";
+import type { AnalysisSpec, CoffeaSpec, InputFile, ResourceRequest } from "./spec.ts";
 import type { TreeNode } from "./tree.ts";
 
 export type Category = "preprocessing" | "processing" | "accumulating";
@@ -53,6 +57,8 @@ export interface TaskContext {
   readonly spec: AnalysisSpec;
   /** The bundled module, or `null` for a command processor. */
   readonly processor: { readonly code: Uint8Array; readonly postprocess: boolean } | null;
+  /** For a processor of coffea: the program that runs its jobs. */
+  readonly coffeaRunner?: Uint8Array;
   /** Folder of partial results and outcomes; absolute. */
   readonly partsFolder: string;
   /** wqx itself, for workers that are not of wqx; named `wqx` in the sandbox. */
@@ -93,13 +99,16 @@ export function taskOf(item: Item, id: string, context: TaskContext): TaskSpec {
   const { spec, partsFolder } = context;
   const outcome = { ...output(id, outcomeFileName, partsFolder), when: "always" } as const;
   const result = { ...output(id, resultFileName, partsFolder), when: "success" } as const;
+  const told = spec.processor.kind === "coffea" && item.kind === "accumulate" && item.final
+    ? [{ ...output(id, coffeaResultFileName, partsFolder), when: "success" } as const]
+    : [];
   return {
     command: context.taskCommand,
     category: categoryOf[item.kind],
     priority: priorityOf[item.kind],
     request: undeclared,
     inputs: inputsOf(item, id, context),
-    outputs: item.kind === "preprocess" ? [outcome] : [result, outcome],
+    outputs: item.kind === "preprocess" ? [outcome] : [result, ...told, outcome],
     env: [],
     retriesMax: spec.retries,
   };
@@ -113,6 +122,11 @@ export function resultPath(id: string, partsFolder: string): string {
   return `${partsFolder}/${id}.${resultFileName}`;
 }
 
+/** Where the JSON of coffea's final result lies, which is at `path`. */
+export function coffeaResultPath(path: string): string {
+  return path.slice(0, path.length - resultFileName.length) + coffeaResultFileName;
+}
+
 function output(id: string, name: string, partsFolder: string): Omit<TaskOutput, "when"> {
   return {
     sandboxName: name,
@@ -123,7 +137,8 @@ function output(id: string, name: string, partsFolder: string): Omit<TaskOutput,
 
 function inputsOf(item: Item, id: string, context: TaskContext): TaskInput[] {
   const { spec, processor } = context;
-  const inputs: TaskInput[] = [jobInput(jobOf(item, context), id), wqxInput(context.wqx)];
+  const inputs: TaskInput[] = [jobInput(jobOf(item, context), id)];
+  if (spec.processor.kind !== "coffea") inputs.push(wqxInput(context.wqx));
   if (item.kind !== "accumulate" && item.file.send) inputs.push(dataInput(item.file));
   if (item.kind === "accumulate") {
     item.parts.forEach((part, i) =>
@@ -138,6 +153,16 @@ function inputsOf(item: Item, id: string, context: TaskContext): TaskInput[] {
       inputs.push(fileInput(path, { sandboxName: baseName(path), owner: shared }));
     }
   }
+  if (spec.processor.kind === "coffea") {
+    inputs.push(
+      bufferInput(context.coffeaRunner!, { sandboxName: coffeaRunnerFileName, owner: shared }),
+    );
+    // Accumulators may be of classes that the module has.
+    const { path, inputs: others } = spec.processor;
+    for (const one of item.kind === "preprocess" ? [] : [path, ...others]) {
+      inputs.push(fileInput(one, { sandboxName: baseName(one), owner: shared }));
+    }
+  }
   return inputs;
 }
 
@@ -145,8 +170,9 @@ function isPostprocessed(item: Item, { processor }: TaskContext): boolean {
   return item.kind === "accumulate" && item.final && processor !== null && processor.postprocess;
 }
 
-function jobOf(item: Item, context: TaskContext): Job {
+function jobOf(item: Item, context: TaskContext): Job | CoffeaJob {
   const { spec } = context;
+  const coffea = spec.processor.kind === "coffea" ? coffeaOf(spec.processor) : null;
   const module = { module: processorFileName };
   switch (item.kind) {
     case "preprocess": {
@@ -164,11 +190,18 @@ function jobOf(item: Item, context: TaskContext): Job {
         uuid: item.uuid,
         ...item.range,
         metadata: spec.datasets.get(dataset) ?? {},
-        processor: spec.processor.kind === "module" ? module : { command: spec.processor.command },
+        ...coffea !== null ? { coffea } : {
+          processor: spec.processor.kind === "command"
+            ? { command: spec.processor.command }
+            : module,
+        },
       };
     }
     case "accumulate": {
       const parts = item.parts.map((_, i) => partName(i));
+      if (coffea !== null && item.final) {
+        return { kind: "accumulate", parts, postprocess: { coffea } };
+      }
       return isPostprocessed(item, context)
         ? { kind: "accumulate", parts, postprocess: module }
         : { kind: "accumulate", parts };
@@ -176,10 +209,14 @@ function jobOf(item: Item, context: TaskContext): Job {
   }
 }
 
+function coffeaOf({ path, name, schema }: CoffeaSpec): CoffeaProcessor {
+  return { file: baseName(path), name, schema };
+}
+
 const partName = (i: number) => `part-${i}.acc`;
 const openName = (file: InputFile) => file.send ? `data/${baseName(file.source)}` : file.source;
 
-function jobInput(job: Job, id: string): TaskInput {
+function jobInput(job: Job | CoffeaJob, id: string): TaskInput {
   const bytes = new TextEncoder().encode(JSON.stringify(job));
   return bufferInput(bytes, { sandboxName: jobFileName, owner: id });
 }

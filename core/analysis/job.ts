@@ -13,6 +13,11 @@ export const processorFileName = "processor.js";
 /** Where a command processor puts its accumulator, as JSON; its path is `$WQX_RESULT`. */
 export const commandResultFileName = "result.json";
 
+/** Runs the jobs of coffea's processors; written in Python, and sent along. */
+export const coffeaRunnerFileName = "wqx_coffea.py";
+/** What of coffea's final result can be told in JSON: a {@link CoffeaResult}. */
+export const coffeaResultFileName = "result.json";
+
 /** Exit code of a task that could not even write outcome.json (EX_IOERR of sysexits.h). */
 export const outcomeLostExitCode = 74;
 
@@ -26,7 +31,8 @@ export interface PreprocessJob {
   readonly tree: string;
 }
 
-export interface ProcessJob {
+/** A chunk, as all kinds of processors are told of it. */
+interface Chunk {
   readonly kind: "process";
   readonly dataset: string;
   readonly file: string;
@@ -37,6 +43,9 @@ export interface ProcessJob {
   readonly start: number;
   readonly stop: number;
   readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+export interface ProcessJob extends Chunk {
   /** A bundled module in the sandbox, or a command for /bin/sh; its rules: analysis/command.ts. */
   readonly processor: { readonly module: string } | { readonly command: string };
 }
@@ -50,6 +59,32 @@ export interface AccumulateJob {
 }
 
 export type Job = PreprocessJob | ProcessJob | AccumulateJob;
+
+/** A processor of coffea in the sandbox; its rules: manager/coffea_runner.py. */
+export interface CoffeaProcessor {
+  /** Name of its module in the sandbox. */
+  readonly file: string;
+  readonly name: string;
+  readonly schema: string | null;
+}
+
+/** The same kinds of jobs, for {@link coffeaRunnerFileName}. */
+export type CoffeaJob =
+  | PreprocessJob
+  | (Chunk & { readonly coffea: CoffeaProcessor })
+  | {
+    readonly kind: "accumulate";
+    readonly parts: readonly string[];
+    /** Only in the run's last merge: its `postprocess` ends the run. */
+    readonly postprocess?: { readonly coffea: CoffeaProcessor };
+  };
+
+/** The final result of coffea, in the JSON of accumulators. */
+export interface CoffeaResult {
+  readonly accumulator: unknown;
+  /** What it cannot hold, and why. */
+  readonly leftOut: readonly string[];
+}
 
 /** Why a task of an analysis failed, as its own process saw it. */
 export interface TaskFault {

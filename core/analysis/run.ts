@@ -306,7 +306,7 @@ export class AnalysisRun {
     if (this.spec.skipBadFiles && isBadFile(fault) && item.kind !== "accumulate") {
       this.#leaveOut(item, fault.message);
     } else {
-      const message = failureMessage(ended, fault, this.spec.retries);
+      const message = failureMessage(ended, fault, this.spec);
       this.stop({ kind: "failed", message });
     }
     if (limit !== null && item.kind === "accumulate") this.#put(item, largestOf(item.parts));

@@ -36,6 +36,21 @@ export interface LocalWorkers {
   readonly diskMb?: number;
 }
 
+/** A processor of coffea, run by the Python that workers have. */
+export interface CoffeaSpec {
+  readonly kind: "coffea";
+  /** Absolute path of its module. */
+  readonly path: string;
+  /** Of the class, instance or function in the module. */
+  readonly name: string;
+  /** How workers start their Python: `python3`, or a path. */
+  readonly python: string;
+  /** A class of coffea.nanoevents or of the module; `null`: what coffea's Runner takes. */
+  readonly schema: string | null;
+  /** Absolute paths of what else its tasks need. */
+  readonly inputs: readonly string[];
+}
+
 export interface AnalysisSpec {
   readonly name: string;
   /** In the order of the YAML; chunks, results and reports keep it. */
@@ -44,7 +59,8 @@ export interface AnalysisSpec {
   readonly datasets: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
   readonly processor:
     | { readonly kind: "module"; readonly path: string }
-    | { readonly kind: "command"; readonly command: string; readonly inputs: readonly string[] };
+    | { readonly kind: "command"; readonly command: string; readonly inputs: readonly string[] }
+    | CoffeaSpec;
   /** Events per chunk; files are cut evenly, as coffea cuts them. */
   readonly chunkSize: number;
   /** Absent: all chunks are of `chunkSize`. Present: it is where their sizes start from. */

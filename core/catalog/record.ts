@@ -48,7 +48,10 @@ export function readUpdate(
   nowMs: number,
   options: ReadingOptions = { serverBytesMax: null },
 ): Reading {
-  const parsed = text.startsWith("{") ? parseObject(text) : parsePairs(text);
+  // Programs in C may send the NUL at the end of their text; inside it cuts off the rest for them.
+  const whole = text.replace(/\0+$/, "");
+  if (whole.includes("\0")) return { accepted: null, dropped: "it has a NUL inside" };
+  const parsed = whole.startsWith("{") ? parseObject(whole) : parsePairs(whole);
   if (typeof parsed === "string") return { accepted: null, dropped: parsed };
   const wrong = whatIsWrong(parsed);
   if (wrong !== null) return { accepted: null, dropped: wrong };
@@ -96,7 +99,7 @@ function parseObject(text: string): JxObject | string {
 /** Lines `name value`, as services sent them before there was JX. */
 function parsePairs(text: string): JxObject | string {
   const pairs = new Map<string, JxValue>();
-  for (const line of text.replace(/\0+$/, "").split("\n")) {
+  for (const line of text.split("\n")) {
     if (line.trim() === "") continue;
     const [, name, value] = /^([A-Za-z_][\w.,-]*) (.*)$/.exec(line) ?? [];
     if (name === undefined || value === undefined) return "it is neither an object nor lines";

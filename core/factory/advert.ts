@@ -54,7 +54,7 @@ export function factoryRecord(facts: FactoryFacts, standing: Standing): JxObject
     [peerFields.room, BigInt(room)],
     ["wqx_batch_type", facts.batchType],
     ["wqx_waiting", BigInt(waiting)],
-    ["wqx_running", BigInt(running)],
+    [peerFields.running, BigInt(running)],
     ["wqx_why", plan.why],
   ];
   return new Map(record);

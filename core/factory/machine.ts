@@ -261,7 +261,9 @@ export class FactoryMachine {
       nowMs,
     );
     this.#excessSinceMs = made.excess > 0 && this.#fresh ? this.#excessSinceMs ?? nowMs : null;
-    const room = stuck ? 0 : Math.max(0, this.#settings.maxWorkers - made.submitted);
+    const more = Math.max(0, this.#settings.maxWorkers - made.submitted);
+    // Others may bring what has waited here in vain; then it is not needed here.
+    const room = stuck ? -waiting.length : more;
     const { facts } = this.options;
     const standing = {
       settings: this.#settings,

@@ -18,12 +18,17 @@ export interface Peer {
   readonly id: string;
   /** Handed in, and about to be. */
   readonly held: number;
+  /** Of those, the ones that may be connected: they do not wait in a queue. */
+  readonly running: number;
   /** The most that it would have; `null`: a factory that does not divide with others. */
   readonly cap: number | null;
 }
 
-/** The fields of records by which factories of wqx know each other. */
-export const peerFields = { id: "wqx_id", room: "wqx_room" } as const;
+/**
+ * The fields of records by which factories of wqx know each other. `room` is how many more workers
+ * one could bring; negative, how many of those it has handed in are not to be counted on.
+ */
+export const peerFields = { id: "wqx_id", room: "wqx_room", running: "wqx_running" } as const;
 
 /**
  * The other factories that serve some of these managers. Of one that serves other managers too,
@@ -48,13 +53,18 @@ export function peersAmong(
     if (part === 0) return [];
     const submitted = integerOf(record, "workers_submitted");
     const requested = integerOf(record, "workers_requested");
+    // Others do not tell waiting jobs from workers that are late.
+    const running = wqxId === null
+      ? submitted - integerOf(record, "workers_to_connect")
+      : integerOf(record, peerFields.running);
     const count = (workers: number) => Math.ceil(Math.max(0, workers) * part);
-    const room = integerOf(record, peerFields.room);
+    const room = wqxId === null ? 0 : integerOf(record, peerFields.room);
     const id = wqxId ?? `${stringOf(record, "address")}:${integerOf(record, "port")}`;
     return [{
       id,
-      held: count(submitted + requested),
-      cap: wqxId === null ? null : count(submitted + Math.max(room, 0)),
+      held: count(submitted + requested + Math.min(0, room)),
+      running: count(running),
+      cap: wqxId === null ? null : count(submitted + room),
     }];
   });
 }

@@ -26,7 +26,7 @@ export interface Observed {
   readonly waiting: readonly WaitingJob[];
   /** Jobs of ours that run. */
   readonly running: number;
-  /** More than the present ones cannot be had now: a stuck queue, a batch system that refuses. */
+  /** More than those that run cannot be had now: a stuck queue, a batch system that refuses. */
   readonly stuck: boolean;
   /** Why nothing is handed in now; `null`: nothing forbids it. */
   readonly pause: string | null;
@@ -64,8 +64,10 @@ export function plan(
   const submitted = waiting.length + running;
   const heldByPeers = sumOf(peers, ({ held }) => held);
   const outsiders = Math.max(0, need.connected - submitted - heldByPeers);
-  const toConnect = clamp(submitted + heldByPeers - need.connected, 0, submitted);
-  const ours = ourPart(observed, settings, outsiders, submitted);
+  // Who of all is late cannot be told; what waits in the others' queues is not.
+  const runningAtPeers = sumOf(peers, ({ running }) => running);
+  const toConnect = clamp(submitted + runningAtPeers - need.connected, 0, submitted);
+  const ours = ourPart(observed, settings, outsiders);
   // As in the original, workers from elsewhere count towards the minimum and the maximum.
   const needed = clamp(ours + outsiders, settings.minWorkers, settings.maxWorkers);
   const missing = Math.max(0, needed - outsiders - submitted);
@@ -99,17 +101,16 @@ export function plan(
 
 /** Workers that are for us to bring, before the limits of our own settings. */
 function ourPart(
-  { need, peers, id, stuck }: Observed,
+  { need, peers, id, stuck, running }: Observed,
   { maxWorkers }: FactorySettings,
   outsiders: number,
-  submitted: number,
 ): number {
   const dividing = peers.filter(({ cap }) => cap !== null);
   const others = sumOf(peers, ({ cap, held }) => cap === null ? held : 0);
   const left = Math.max(0, need.workers - outsiders - others);
   if (dividing.length === 0) return left;
   const claimants = [
-    { id, cap: stuck ? submitted : Math.max(0, maxWorkers - outsiders) },
+    { id, cap: stuck ? running : Math.max(0, maxWorkers - outsiders) },
     ...dividing.map(({ id, cap }) => ({ id, cap: cap! })),
   ];
   const part = divide(left, claimants).get(id) ?? 0;

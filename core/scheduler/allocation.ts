@@ -10,10 +10,11 @@ import { isReady } from "./workers.ts";
 
 /** What the next attempt of a task asks for. */
 export function wishOf(state: SchedulerState, task: Task): Wish {
-  if (task.wish !== null) return task.wish;
   const { category, request } = task.spec;
   const asking = { declared: request, outgrown: [], largest: largest(state) };
-  const allocation = state.category(category).allocation.allocate(asking);
+  const learned = state.category(category).allocation;
+  if (task.wish !== null) return learned.renewed(task.wish, asking);
+  const allocation = learned.allocate(asking);
   // Only what has outgrown something can be impossible.
   return allocation.kind === "wish" ? allocation.wish : { request, floor: {} };
 }

@@ -53,13 +53,17 @@ function checkTransfers(state: SchedulerState, worker: WorkerState, nowMs: numbe
 
 /** Waiting tasks whose end time has passed need not start any more. */
 function endOverdue(state: SchedulerState, nowMs: number): void {
-  const epochMs = nowMs + state.options.epochOffsetMs;
-  for (const task of state.waiting.timed) {
-    if (task.spec.endTimeMs! > epochMs) continue;
-    state.waiting.remove(task);
-    const why = "its end time passed before it was started";
-    finish(state, task, { kind: "failure", code: resultCode.endTime, why });
-  }
+  for (const task of state.waiting.timed) endIfOverdue(state, task, nowMs);
+}
+
+/** Whether this waiting task was too late, and has failed for it. */
+export function endIfOverdue(state: SchedulerState, task: Task, nowMs: number): boolean {
+  const { endTimeMs } = task.spec;
+  if (endTimeMs === undefined || endTimeMs > nowMs + state.options.epochOffsetMs) return false;
+  state.waiting.remove(task);
+  const why = "its end time passed before it was started";
+  finish(state, task, { kind: "failure", code: resultCode.endTime, why });
+  return true;
 }
 
 /**

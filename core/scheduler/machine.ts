@@ -14,7 +14,7 @@ import type { ManagerAction, ManagerEvent } from "./actions.ts";
 import { cancel, copiesOf, dispatch, endCopy, failed, loseWorker, submit } from "./attempts.ts";
 import { allocationSummaries, wishOf, wishOfLane } from "./allocation.ts";
 import { factoryNames, limitFactories } from "./factories.ts";
-import { checkUp, noteFailure } from "./health.ts";
+import { checkUp, endIfOverdue, noteFailure } from "./health.ts";
 import { defaultLimits } from "./limits.ts";
 import { obey } from "./orders.ts";
 import { place, placeElsewhere } from "./place.ts";
@@ -179,6 +179,10 @@ export class Scheduler {
     for (const lane of waiting.lanes()) {
       let task = lane.first;
       while (task !== null && budget > 0 && !isFull(state, task)) {
+        if (endIfOverdue(state, task, nowMs)) {
+          task = lane.first;
+          continue;
+        }
         const wish = wishOfLane(state, lane, task);
         const candidates = lane.blocked ? freed : state.roomy;
         const placement = place(state, task.spec, wish, candidates, nowMs);

@@ -103,6 +103,8 @@ const newsShareMin = 0.1;
  */
 export function isNews(told: AdvertCounts, now: AdvertCounts): boolean {
   if (told.workers !== now.workers) return true;
+  // To a factory, one task that waits is all the difference.
+  if ((told.waiting === 0) !== (now.waiting === 0)) return true;
   return (["waiting", "running", "done"] as const).some((key) =>
     Math.abs(now[key] - told[key]) >= Math.max(newsTasksMin, told[key] * newsShareMin)
   );

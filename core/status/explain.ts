@@ -351,7 +351,9 @@ function whyNotHere(task: TaskFacts, worker: WorkerFacts): string {
 }
 
 function limitOfFactory({ factory }: WorkerFacts): string {
-  return factory === null ? "" : ` The factory ${factory} may start larger ones.`;
+  return factory === null
+    ? ""
+    : ` The worker was started by the factory ${factory}, whose settings say how large its workers are.`;
 }
 
 /** The kind of which the least is missing. */

@@ -173,7 +173,7 @@ function workerFacts(worker: WorkerState, { scheduler, at }: StatusSource): Work
       bytes: under.bytes,
       sinceMs: at.nowMs - under.sinceMs,
     },
-    factory: null,
+    factory: worker.factory,
   };
 }
 

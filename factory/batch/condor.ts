@@ -95,9 +95,11 @@ class Condor implements BatchSystem {
     const remove = async (some: readonly JobId[]) => {
       let complaint: string | null = null;
       for (const [schedd, clusters] of Map.groupBy(some, (id) => this.#log.schedd(id))) {
-        const where = schedd === null ? [] : ["-name", schedd];
-        const words = ["condor_rm", ...where, ...clusters];
-        const answer = await this.#programs.ask({ words }, signal);
+        const rm = (where: readonly string[]) =>
+          this.#programs.ask({ words: ["condor_rm", ...where, ...clusters] }, signal);
+        let answer = await rm(schedd === null ? [] : ["-name", schedd]);
+        // The name is its own; a collector that does not know it must not keep jobs in the queue.
+        if (answer.exitCode !== 0 && schedd !== null) answer = await rm([]);
         if (answer.exitCode !== 0) complaint = failure("condor_rm", answer).message;
       }
       return complaint;

@@ -108,6 +108,16 @@ Deno.test("a task that expires while it waits has no host and no exit code", () 
   assert.deepEqual(row.slice(1, 6), [resultCode.endTime, -1, -1, null, null]);
 });
 
+Deno.test("a task whose end time has passed is not dispatched, and the next one is", () => {
+  const probe = new ManagerProbe();
+  probe.join(resources(4));
+  probe.nowMs = 600;
+  const late = probe.submit({ ...asData, endTimeMs: 500 });
+  const next = probe.submit({ ...asData });
+  assert.deepEqual(probe.dispatched(), [`${next} on w1`]);
+  assert.deepEqual(returned(probe).slice(0, 2), [late, resultCode.endTime]);
+});
+
 Deno.test("a task is not dispatched before its time, and counts as waiting until then", () => {
   const probe = new ManagerProbe();
   probe.join(resources(4));

@@ -218,6 +218,16 @@ const cases: readonly Case[] = [
     },
   },
   {
+    name: "a worker of a factory that starts too small ones",
+    subject: worker("w1"),
+    make(probe) {
+      const small = probe.join(resources(4, 8 * GB, 50 * GB), "node7");
+      probe.receive(small, { type: "info", key: "from-factory", value: "night" });
+      probe.submit({ category: "fit", request: { cores: 64 } });
+      probe.schedule();
+    },
+  },
+  {
     name: "a worker that is full",
     subject: worker("10.0.0.1:4000"),
     make(probe) {

@@ -17,6 +17,7 @@ function factory(fields: Readonly<Record<string, JxValue>> = {}): JxObject {
     managers: [jxRecord({ project: "ana1", name: "login1", port: 9123 })],
     workers_submitted: 8,
     workers_requested: 2,
+    workers_to_connect: 3,
     ...fields,
   });
 }
@@ -24,14 +25,20 @@ function factory(fields: Readonly<Record<string, JxValue>> = {}): JxObject {
 Deno.test("other factories on the same managers are peers, with what they have and can have", () => {
   const records = [
     factory(),
-    factory({ wqx_id: "w", workers_submitted: 4, workers_requested: 0, wqx_room: 20 }),
+    factory({
+      wqx_id: "w",
+      workers_submitted: 4,
+      workers_requested: 0,
+      wqx_room: 20,
+      wqx_running: 1,
+    }),
     factory({ wqx_id: "m" }),
     factory({ type: "vine_factory" }),
     factory({ managers: [jxRecord({ project: "other", name: "login1", port: 9200 })] }),
   ];
   assert.deepEqual(peersAmong(records, ours), [
-    { id: "10.0.0.1:-77", held: 10, cap: null },
-    { id: "w", held: 4, cap: 24 },
+    { id: "10.0.0.1:-77", held: 10, running: 5, cap: null },
+    { id: "w", held: 4, running: 1, cap: 24 },
   ]);
 });
 

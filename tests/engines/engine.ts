@@ -50,7 +50,10 @@ export async function runProgram(
   throw new Error(`${words.join(" ")}: ${decoder.decode(stderr)}${decoder.decode(stdout)}`);
 }
 
-/** Programs that stay in the foreground, ended in the reverse of their order. */
+/**
+ * Programs that stay in the foreground, ended in the reverse of their order. sge_qmaster takes ten
+ * seconds to end well, which nobody needs here.
+ */
 export class Daemons implements AsyncDisposable {
   readonly #started: { readonly name: string; readonly child: Deno.ChildProcess }[] = [];
   readonly #folder: TempFolder;

@@ -35,6 +35,10 @@ case "$program" in
     [ "$comma" = '[' ] || echo ']'
     ;;
   condor_rm)
+    if [ "$1" = -name ] && [ "$(cat mode.condor_rm 2> /dev/null)" = "deaf to names" ]; then
+      echo "Can't find address for schedd $2" >&2
+      exit 1
+    fi
     for id in $(ids_in "$@"); do
       if take_out "$id"; then
         event 009 "$id" "Job was aborted." "via condor_rm (by user u)" \

@@ -47,7 +47,7 @@ Deno.test({
     await using bed = await TestBed.create();
     const { server, address } = await startCatalogServer(bed);
     await using _server = server;
-    const tasks = waitingTasks(bed, 2) as Record<string, unknown>[];
+    const tasks = waitingTasks(bed, 6) as Record<string, unknown>[];
     const { manager } = await startTaskList(bed, tasks, "-M", "fac 1", "-C", address);
     await using _manager = manager;
     const config = (maxWorkers: number) =>
@@ -67,7 +67,7 @@ Deno.test({
     await joined(manager, 2, factory);
     await Deno.writeTextFile(bed.folder.join("go"), "");
     assert.equal(await manager.ended, 0, manager.stderr);
-    assert.deepEqual(resultsOf(manager).map(({ output }) => output), ["done\n", "done\n"]);
+    assert.deepEqual(resultsOf(manager).map(({ output }) => output), Array(6).fill("done\n"));
     factory.signal("SIGTERM");
     assert.equal(await factory.ended, 0, factory.stderr);
     assert.doesNotMatch(manager.stderr, /wqx worker .* joined/);
@@ -87,7 +87,7 @@ Deno.test({
     await using bed = await TestBed.create();
     const { server, address } = await startCatalogServer(bed);
     await using _server = server;
-    const tasks = waitingTasks(bed, 2) as Record<string, unknown>[];
+    const tasks = waitingTasks(bed, 6) as Record<string, unknown>[];
     const { manager } = await startTaskList(bed, tasks, "-M", "fac 2", "-C", address);
     await using _manager = manager;
     // As a real worker's: the factory knows nothing of what is in it.
@@ -102,7 +102,7 @@ Deno.test({
     await joined(manager, 2, factory);
     await Deno.writeTextFile(bed.folder.join("go"), "");
     assert.equal(await manager.ended, 0, manager.stderr);
-    assert.deepEqual(resultsOf(manager).map(({ output }) => output), ["done\n", "done\n"]);
+    assert.deepEqual(resultsOf(manager).map(({ output }) => output), Array(6).fill("done\n"));
     factory.signal("SIGTERM");
     assert.equal(await factory.ended, 0, factory.stderr);
     server.signal("SIGTERM");
@@ -122,7 +122,7 @@ Deno.test({
     await using bed = await TestBed.create();
     const { server, address } = await startCatalogServer(bed);
     await using _server = server;
-    const tasks = waitingTasks(bed, 3) as Record<string, unknown>[];
+    const tasks = waitingTasks(bed, 6) as Record<string, unknown>[];
     const { manager } = await startTaskList(bed, tasks, "-M", "fac 3", "-C", address);
     await using _manager = manager;
     const size = ["--cores", "1", "--memory", "300", "--disk", "300", "-w", "0", "-t", "60"];
@@ -135,8 +135,8 @@ Deno.test({
       ...["factory", "-T", "local", "-M", "fac.3", "--catalog", address, ...size],
       ...["--worker-binary", findPart("work_queue_worker")!, "--interval", "500ms"],
     ]);
-    await ours.says(/: submit 2$/m);
-    await joined(manager, 3, ours);
+    await ours.says(/: submit 5$/m);
+    await joined(manager, 6, ours);
     await Deno.writeTextFile(bed.folder.join("go"), "");
     assert.equal(await manager.ended, 0, manager.stderr);
     for (const factory of [ours, theirs]) {

@@ -363,3 +363,48 @@ Deno.test({
     await bed.clean();
   },
 });
+
+Deno.test({
+  ...needsParts(
+    "Python scripts of a C program are forked by a wqx worker from one that has their imports",
+    "gcc",
+    "libwork_queue",
+  ),
+  async fn() {
+    await using bed = await TestBed.create();
+    const { nocache, cache } = flags;
+    // What takes long to import is found by way of the environment, as an installed package is.
+    await bed.folder.write("lib/slow.py", "import time\ntime.sleep(0.5)\n");
+    await bed.folder.write(
+      "task.py",
+      "import sys\nprint('warm' if 'slow' in sys.modules else 'cold', *sys.argv[1:])\n" +
+        "import slow\nopen('out.txt', 'w').write(sys.argv[1])\n",
+    );
+    const count = 30;
+    const tasks = Array.from({ length: count }, (_, i) => [
+      ["task", `t${i}`, `python3 task.py ${i} >said.txt 2>&1`],
+      ["file", "in", "task.py", "task.py", cache],
+      ["file", "out", `out${i}.txt`, "out.txt", nocache],
+      ["file", "out", `said${i}.txt`, "said.txt", nocache],
+      ["env", "PYTHONPATH", bed.folder.join("lib")],
+      ["cores", 1],
+      ["memory", 100],
+      ["disk", 100],
+      ["submit"],
+    ]).flat();
+    await using manager = await Driver.start(bed, [["workers", 1], ...tasks, ["wait"]]);
+    await using worker = startWqxWorker(bed, manager.port);
+    await finishWith(manager, worker);
+    let warm = 0;
+    for (let i = 0; i < count; i++) {
+      assert.deepEqual(outcomeOf(manager, `t${i}`), [0, 0, ""]);
+      assert.equal(await Deno.readTextFile(bed.folder.join(`out${i}.txt`)), `${i}`);
+      const said = await Deno.readTextFile(bed.folder.join(`said${i}.txt`));
+      assert.match(said, new RegExp(`^(warm|cold) ${i}\n$`));
+      if (said.startsWith("warm")) warm++;
+    }
+    // The first ones were on their way before anything was known of their imports.
+    assert.ok(warm >= count / 2, `${warm} of ${count} were warm`);
+    await bed.clean();
+  },
+});

@@ -1,7 +1,14 @@
 /** Debian's `work_queue_status` on the port of a wqx manager, and what wqx prints beside it. */
 import assert from "node:assert/strict";
+import { runCommandLine } from "../../cmd/commands.ts";
 import { programNamed } from "../../cmd/names.ts";
-import { needsParts, realProtocol, startRealWorker } from "../support/cctools.ts";
+import {
+  Driver,
+  needsParts,
+  realProtocol,
+  startRealWorker,
+  sweepAfterRealWorker,
+} from "../support/cctools.ts";
 import { AnsweringManager, startCatalog } from "../support/status_peers.ts";
 import { recordingTerminal } from "../support/terminal.ts";
 import { until } from "../support/until.ts";
@@ -243,3 +250,51 @@ async function ownOutput(args: readonly string[], columns: number): Promise<stri
     else Deno.env.set("COLUMNS", before);
   }
 }
+
+Deno.test({
+  ...needsParts(
+    "the tasks and workers of a real manager are shown and explained, though it explains nothing",
+    "libwork_queue",
+    "gcc",
+    "work_queue_worker",
+  ),
+  async fn() {
+    await using bed = await TestBed.create();
+    const go = bed.folder.join("go");
+    const task = (tag: string, cores: number) => [
+      ["task", tag, `until [ -e ${go} ]; do sleep 0.05; done`],
+      ["cores", cores],
+      ["memory", 100],
+      ["disk", 100],
+      ["submit"],
+    ];
+    await using driver = await Driver.start(bed, [
+      ...task("a", 2),
+      ...task("b", 2),
+      ...task("c", 8),
+      ["until", go],
+    ]);
+    await using real = startRealWorker(bed, driver.port);
+    const at = ["127.0.0.1", String(driver.port)];
+    const ask = async (...args: string[]) => {
+      const terminal = recordingTerminal();
+      assert.equal(await runCommandLine(args, terminal), 0);
+      return terminal.out().replaceAll(/\s+/g, " ");
+    };
+    await until(async () => / RUNNING /i.test(await ask("status", "-T", ...at)), {
+      what: "a task that runs",
+    });
+    assert.match(
+      await ask("explain", "3", ...at),
+      /^Task 3 .* waits: it needs 8 cores.* too small/,
+    );
+    assert.match(await ask("explain", ...at), /^2 tasks wait, 1 runs?, 0 are done\./);
+    assert.match(await ask("status", "--once", ...at), /Workers \(1\) host .* 2\/2 /);
+    await Deno.writeTextFile(go, "");
+    await driver.finish();
+    real.signal("SIGTERM");
+    await real.ended;
+    await sweepAfterRealWorker(bed);
+    await bed.clean();
+  },
+});

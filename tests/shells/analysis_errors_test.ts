@@ -259,8 +259,25 @@ Deno.test("a wrong processor is shown with its place and what would do", async (
     [
       "Python",
       base + "dimuon.py\n",
-      "analysis.yaml:2:12: processor: a Python processor runs as a command for now: " +
+      "analysis.yaml:2:12: processor: a processor of coffea is named with its file, as in " +
+      "dimuon.py:MyProcessor; any other program is a command: " +
       '{command: "python3 dimuon.py", inputs: [dimuon.py]}',
+    ],
+    [
+      "Python without a name",
+      base + '"dimuon.py:"\n',
+      'analysis.yaml:2:12: processor: name what is in "dimuon.py", as in dimuon.py:MyProcessor',
+    ],
+    [
+      "a module of Python that is not there",
+      base + "dimuo.py:My-Processor\n",
+      'analysis.yaml:2:12: processor: "My-Processor" is not a name in Python',
+    ],
+    [
+      "a module of Python without a class",
+      base + "{module: dimuon.py}\n",
+      "analysis.yaml:2:21: processor.module: a processor of coffea is FILE.py:NAME, " +
+      "as in my_module.py:MyProcessor",
     ],
     [
       "another language",

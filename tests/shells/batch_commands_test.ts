@@ -167,3 +167,22 @@ Deno.test("cluster names the variables that are missing, and refuses a name with
   const env = Object.fromEntries(names.map((name) => [prefix + name, "../x"]));
   assert.throws(() => open(env), /NAME is "\.\.\/x": files are named after it/);
 });
+
+Deno.test("condor_rm names the schedd of the log, and does without if that does not help", async () => {
+  await using queue = await FakeQueue.open("condor", {
+    file: "condor.sh",
+    programs: ["condor_submit", "condor_q", "condor_rm"],
+  });
+  const id = await queue.system.submit(bare, signal);
+  await queue.system.remove([id], signal);
+  const removals = async () =>
+    (await queue.calls()).filter(([program]) => program === "condor_rm").map((words) =>
+      words.slice(1).join(" ")
+    );
+  assert.deepEqual(await removals(), [`-name schedd7 ${id}`]);
+  const other = await queue.system.submit(bare, signal);
+  await queue.damage("condor_rm", "deaf to names");
+  await queue.system.remove([other], signal);
+  assert.deepEqual((await removals()).slice(1), [`-name schedd7 ${other}`, other]);
+  assert.equal((await queue.system.status([other], signal)).get(other)!.phase, "ended");
+});

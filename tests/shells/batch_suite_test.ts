@@ -204,13 +204,22 @@ check("remove", "removing empties the queue, and what is gone already is no erro
   one,
 ) => {
   const { system } = queue;
-  const ids = [await system.submit(job, signal), await system.submit(job, signal)];
-  if (one.idVariable !== null) await queue.startWrapper(ids[0]!, one.idVariable);
+  const command = "trap 'echo > left; exit 0' TERM; echo > ready; while :; do sleep 0.02; done";
+  const ids = [
+    await system.submit({ ...job, command }, signal),
+    await system.submit(job, signal),
+  ];
+  const made = (name: string) => Deno.stat(`${queue.scratch}/${name}`).catch(() => null);
+  if (one.idVariable !== null) {
+    await queue.startWrapper(ids[0]!, one.idVariable);
+    await until(() => made("ready"), { what: "the worker" });
+  }
   await system.remove(ids, signal);
   for (const status of (await system.status(ids, signal)).values()) {
     assert.equal(status.phase, "ended");
   }
-  await queue.wrappersEnded(); // the worker heard of it, or this would wait for ever
+  await queue.wrappersEnded();
+  if (one.idVariable !== null) assert.ok(await made("left"), "the worker was told to leave");
   await system.remove(ids, signal);
   await system.remove([], signal);
 });

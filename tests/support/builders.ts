@@ -11,7 +11,13 @@ import { checkScheduler } from "../../core/scheduler/check.ts";
 import { defaultLimits, type Limits } from "../../core/scheduler/limits.ts";
 import { Scheduler } from "../../core/scheduler/machine.ts";
 import type { SchedulerOptions } from "../../core/scheduler/state.ts";
-import type { Attempt, TaskEnd, TaskInput, TaskOutput, TaskSpec } from "../../core/scheduler/tasks.ts";
+import type {
+  Attempt,
+  TaskEnd,
+  TaskInput,
+  TaskOutput,
+  TaskSpec,
+} from "../../core/scheduler/tasks.ts";
 import type { Exit, WorkerAction, WorkerEvent, WorkerIdentity } from "../../core/worker/actions.ts";
 import { WorkerMachine } from "../../core/worker/machine.ts";
 

@@ -7,7 +7,8 @@ import { until } from "./until.ts";
 const fakes = new URL("../fakes", import.meta.url).pathname;
 
 export type FakeState = "pending" | "running" | "held" | "ended" | "odd";
-export type FakeFault = "fail" | "hang" | "foreign" | "silent";
+/** `deaf to names`: condor_rm knows no schedd by name. */
+export type FakeFault = "fail" | "hang" | "foreign" | "silent" | "deaf to names";
 
 export interface FakeQueueOptions {
   /** Programs that one file of tests/fakes stands for. */

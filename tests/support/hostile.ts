@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { readUpdate } from "../../core/catalog/record.ts";
 import { PeerProtocolError, UsageError } from "../../core/errors.ts";
 import { readFactoryConfig } from "../../core/factory/config.ts";
 import { settingsDefault } from "../../core/factory/settings.ts";
@@ -11,6 +12,7 @@ import { evaluateWithDefines } from "../../core/jx/eval.ts";
 import type { JxExpr } from "../../core/jx/expr.ts";
 import { JxSyntaxError, parseJx, parseJxValue } from "../../core/jx/parse.ts";
 import { printExpr, printJx } from "../../core/jx/print.ts";
+import { isJxObject } from "../../core/jx/value.ts";
 import { PasswordHandshake } from "../../core/protocol/auth.ts";
 import { Decoder, type Grammar, type Parsed } from "../../core/protocol/decoder.ts";
 import { lineBytesMax } from "../../core/protocol/messages.ts";
@@ -122,6 +124,21 @@ export function hostileInput(transcripts: readonly string[]): Hostile[] {
             if (!(error instanceof JxSyntaxError)) throw error;
           }
         }
+      },
+    ),
+    hostile(
+      "any update of a catalog is a record that reads as it prints, or has a reason",
+      fc.oneof(updateText, jxText.map((text) => `{"a":${text}}`)),
+      (text) => {
+        const source = { address: "10.0.0.7", name: "node7" };
+        const { accepted, dropped } = readUpdate(text, source, 0);
+        if (accepted === null) return assert.notEqual(dropped, "");
+        const printed = printJx(accepted.record);
+        assert.ok(!/\s/.test(accepted.key) && !printed.includes("\n"));
+        const again = parseJxValue(printed);
+        assert.ok(isJxObject(again));
+        assert.deepEqual([again.get("address"), again.get("name")], ["10.0.0.7", "node7"]);
+        assert.equal(printJx(again), printed);
       },
     ),
     hostile(
@@ -293,6 +310,17 @@ const garbling: fc.Arbitrary<Garbling> = fc.oneof(
       fc.stringMatching(/^[!#-[\]-~]{0,8}$/),
     ),
   }),
+);
+
+/** What somebody might send to a catalog: JSON of all kinds, and lines `name value`. */
+const updateText: fc.Arbitrary<string> = fc.oneof(
+  fc.string({ unit: "binary" }),
+  fc.json(),
+  fc.dictionary(fc.string({ unit: "binary" }), fc.jsonValue()).map((value) =>
+    JSON.stringify(value)
+  ),
+  fc.array(fc.tuple(fc.stringMatching(/^[a-z]{1,5}$/), fc.string({ unit: "binary" })))
+    .map((pairs) => ["type x", ...pairs.map((pair) => pair.join(" "))].join("\n")),
 );
 
 /** @param given which lines may be changed: what machines say, they say themselves */
