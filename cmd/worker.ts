@@ -14,7 +14,7 @@ import {
   listedManagers,
   type ManagerSource,
 } from "../worker/find_manager.ts";
-import { type DebugSubsystem, runWorker } from "../worker/run.ts";
+import { type CoprocessSettings, type DebugSubsystem, runWorker } from "../worker/run.ts";
 import type { Leave } from "../worker/session.ts";
 import { defineCommand, type OptionsOf } from "./cli.ts";
 import { version } from "./commands.ts";
@@ -98,6 +98,7 @@ export const command = defineCommand({
       symlinks: !options.noSymlinks,
       taskWrapper: options.taskWrapper,
       warmPython: !options.noWarmPython,
+      coprocess: coprocessOf(options),
       wqx: selfCommand(),
       version,
       limits: { idleTimeoutMs: options.idleTimeout ?? timeout },
@@ -115,6 +116,20 @@ export const command = defineCommand({
 
 function unlessAll(value: number | "all" | undefined): number | undefined {
   return value === "all" ? undefined : value;
+}
+
+function coprocessOf(options: Options): CoprocessSettings | null {
+  if (options.coprocess === undefined) return null;
+  const { coprocess: command, coprocessesTotal, coprocessCores, coprocessMemory } = options;
+  const sizes = {
+    cores: coprocessCores,
+    memoryMb: coprocessMemory,
+    diskMb: options.coprocessDisk,
+    gpus: options.coprocessGpus,
+  };
+  // As in Work Queue, no number and 0 mean one a core, and all there is.
+  const said = Object.entries(sizes).filter(([, size]) => size !== undefined && size > 0);
+  return { command, count: coprocessesTotal || null, resources: Object.fromEntries(said) };
 }
 
 function managersOf(

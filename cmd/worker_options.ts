@@ -203,6 +203,47 @@ const taskOptions = {
     describe: "fail where an input cannot be a hard link, rather than make a symbolic one",
     group: "Tasks",
   },
+  coprocess: {
+    flags: "    --coprocess COMMAND",
+    describe: "run COMMAND beside the worker; it calls functions for tasks that ask for them",
+    parse: filled("the command"),
+    group: "Tasks",
+  },
+  coprocessesTotal: {
+    flags: "    --coprocesses-total N",
+    describe: "so many of them",
+    parse: (text: string) => parseCount(text),
+    defaultShown: "one a core",
+    group: "Tasks",
+  },
+  coprocessCores: {
+    flags: "    --coprocess-cores N",
+    describe: "tell managers that each of them has N cores",
+    parse: (text: string) => parseCount(text),
+    defaultShown: "all",
+    group: "Tasks",
+  },
+  coprocessMemory: {
+    flags: "    --coprocess-memory SIZE",
+    describe: "… so much memory; a bare number is MB",
+    parse: parseSizeMb,
+    defaultShown: "all",
+    group: "Tasks",
+  },
+  coprocessDisk: {
+    flags: "    --coprocess-disk SIZE",
+    describe: "… so much disk; a bare number is MB",
+    parse: parseSizeMb,
+    defaultShown: "all",
+    group: "Tasks",
+  },
+  coprocessGpus: {
+    flags: "    --coprocess-gpus N",
+    describe: "… N gpus",
+    parse: (text: string) => parseCount(text),
+    defaultShown: "all",
+    group: "Tasks",
+  },
   noWarmPython: {
     flags: "    --no-warm-python",
     describe: "start an interpreter for every Python script, in place of forking one that has " +
@@ -289,11 +330,6 @@ const ignoredOptions = {
     parse: asText,
     group: ignored,
   },
-  coprocessesTotal: coprocessSize("coprocesses-total"),
-  coprocessCores: coprocessSize("coprocess-cores"),
-  coprocessMemory: coprocessSize("coprocess-memory"),
-  coprocessDisk: coprocessSize("coprocess-disk"),
-  coprocessGpus: coprocessSize("coprocess-gpus"),
   fastAbort: foremanDetail("-F, --fast-abort X"),
   specifyLog: foremanDetail("    --specify-log FILE"),
   bandwidth: foremanDetail("    --bandwidth N"),
@@ -303,12 +339,6 @@ const refused = "Not to be had: without what they ask for, tasks would wait for 
 
 /** As above, but a worker that went on would not be what was asked for. */
 const refusedOptions = {
-  coprocess: {
-    flags: "    --coprocess COMMAND",
-    describe: "wqx has no coprocesses; use cctools' own worker for tasks that call functions",
-    parse: asText,
-    group: refused,
-  },
   foreman: {
     flags: "    --foreman",
     describe: "wqx has no foremen; connect all workers to the manager, which serves thousands",
@@ -343,15 +373,6 @@ export function notesOn(options: Readonly<Record<string, unknown>>): string[] {
 
 function nameOf({ flags }: OptionRow): string {
   return /--[a-z-]+/.exec(flags)?.[0] ?? flags.split(" ")[0]!;
-}
-
-function coprocessSize(name: string) {
-  return {
-    flags: `    --${name} N`,
-    describe: "wqx has no coprocesses",
-    parse: asText,
-    group: ignored,
-  };
 }
 
 function foremanDetail(flags: string) {

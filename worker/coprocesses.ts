@@ -88,19 +88,15 @@ export class Coprocesses implements AsyncDisposable {
     }
     const kill = () => instance.process.kill();
     signal.addEventListener("abort", kill, { once: true });
-    try {
-      const answer = ask(instance.port, call);
-      const gone = instance.process.exited.then((): Answer => ({ why: "its coprocess ended" }));
-      const late = await within(callMsMax, Promise.race([answer, gone])) === false;
-      if (late) {
-        kill();
-        return { why: `its coprocess did not answer within ${callMsMax / 1000} s` };
-      }
-      return await Promise.race([answer, gone]);
-    } finally {
-      signal.removeEventListener("abort", kill);
-      this.#give(instance);
-    }
+    const gone = instance.process.exited.then((): Answer => ({ why: "its coprocess ended" }));
+    const answering = Promise.race([ask(instance.port, call), gone]);
+    const late: Answer = { why: `its coprocess did not answer within ${callMsMax / 1000} s` };
+    const answer = await within(callMsMax, answering) ? await answering : late;
+    signal.removeEventListener("abort", kill);
+    // One that gave no answer is ending, or of no use to the next one.
+    if ("why" in answer) kill();
+    else this.#give(instance);
+    return answer;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -14,6 +14,8 @@ import { wrapCommand } from "../core/worker/wrapper.ts";
 import { openCgroups } from "../io/cgroup.ts";
 import { delay } from "../io/clock.ts";
 import { type Connected, connectTo, type IpMode } from "../io/connect.ts";
+import { Coprocesses } from "./coprocesses.ts";
+import { ownEnvironment } from "./environment.ts";
 import { gpuFeatures } from "./features.ts";
 import type { ManagerSource } from "./find_manager.ts";
 import { Guard } from "./guard.ts";
@@ -46,6 +48,8 @@ export interface WorkerOptions {
   readonly symlinks: boolean;
   /** The command that runs the commands of tasks, see `wrapCommand`. */
   readonly taskWrapper: string | undefined;
+  /** Programs beside the worker that call functions for tasks; `null`: none. */
+  readonly coprocess: CoprocessSettings | null;
   /** Whether Python scripts may be run by forks of a Python that has imported their modules. */
   readonly warmPython: boolean;
   /** Command line that starts this same wqx. */
@@ -104,14 +108,23 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   debug("wq", "why" in found ? `tasks are measured by /proc: ${found.why}` : found.version);
   const resources = await detectResources(options.resources, workspace.path);
   if (spawner.unmeasured !== null) log(`Tasks are not measured: ${spawner.unmeasured}`);
-  const features = [...new Set([...options.features, ...await gpuFeatures()])];
+  await using coprocesses = await startCoprocesses(options, resources, workspace.path, spawner);
+  const features = [
+    ...new Set([
+      ...options.features,
+      ...await gpuFeatures(),
+      ...(coprocesses === null ? [] : [coprocesses.feature]),
+    ]),
+  ];
   const stopsAtMs = wallTimeMs === null ? null : startedMs + wallTimeMs;
-  const identity = { ...identify(options), resources, features, stopsAtMs };
+  const coprocess = options.coprocess && { ...resources, ...options.coprocess.resources };
+  const identity = { ...identify(options), resources, features, coprocess, stopsAtMs };
   debug("wq", `${identity.id} in ${workspace.path} offers ${JSON.stringify(resources)}`);
   const parts: Parts = {
     workspace,
     spawner,
     guard,
+    coprocesses,
     watcher: { monitor, cgroups },
     identity,
     limits: options.limits,
@@ -119,6 +132,31 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     log,
   };
   await new Service(options, parts, AbortSignal.any([signal, wall.signal])).run();
+}
+
+export interface CoprocessSettings {
+  readonly command: string;
+  /** `null`: one a core. */
+  readonly count: number | null;
+  /** Of each; all of the worker where nothing is said. */
+  readonly resources: Partial<Resources>;
+}
+
+async function startCoprocesses(
+  { coprocess, debug }: WorkerOptions,
+  { cores }: Resources,
+  workspace: string,
+  spawner: Spawner,
+): Promise<Coprocesses | null> {
+  if (coprocess === null) return null;
+  return await Coprocesses.start({
+    command: coprocess.command,
+    count: coprocess.count ?? Math.max(1, Math.floor(cores)),
+    workspace,
+    env: ownEnvironment(),
+    spawner,
+    debug: (line) => debug("wq", line),
+  });
 }
 
 function spawnerFor({ warmPython, debug }: WorkerOptions, folder: string): Spawner {

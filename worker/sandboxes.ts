@@ -16,9 +16,14 @@ export class Sandbox {
   /** Of the folders as they were made; null before. */
   #mode: number | null = null;
 
-  /** Both paths are absolute; nothing is there yet. */
-  constructor(readonly folder: string, readonly printedPath: string) {
-    this.temporary = `${folder}/.tmp`;
+  readonly folder: string;
+  readonly printedPath: string;
+
+  /** `path`: of the folder for all sandboxes, absolute. Nothing is there yet. */
+  constructor(path: string, readonly number: number) {
+    this.folder = `${path}/t.${number}`;
+    this.printedPath = `${path}/out.${number}`;
+    this.temporary = `${this.folder}/.tmp`;
   }
 
   /** Makes the folders, unless they are there from an earlier attempt. Throws the system's error. */
@@ -64,8 +69,7 @@ export class Sandboxes {
   take(): Sandbox {
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
-    const number = ++this.#count;
-    return new Sandbox(`${this.path}/t.${number}`, `${this.path}/out.${number}`);
+    return new Sandbox(this.path, ++this.#count);
   }
 
   /** Removes what the attempt left there, of which nothing may run any more. */

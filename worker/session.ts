@@ -23,6 +23,7 @@ import { Outbox } from "../io/outbox.ts";
 import { environmentOf, ownEnvironment } from "./environment.ts";
 import { deliveryCommand, Obtainer } from "./obtain.ts";
 import { sendCached } from "./send_cached.ts";
+import type { Coprocesses } from "./coprocesses.ts";
 import type { Guard } from "./guard.ts";
 import type { Spawner, TaskProcess } from "./process.ts";
 import type { Sandbox } from "./sandboxes.ts";
@@ -34,6 +35,9 @@ const tickMs = 1000;
 
 /** For the manager to take our last lines before the link is closed. */
 const farewellMs = 1000;
+
+/** As of a command that SIGKILL ended. */
+const killedExitCode = 9;
 
 /** Of the worker's disk, for files that are kept from one link to the next. */
 const keptShareMax = 1 / 4;
@@ -57,7 +61,8 @@ export interface Leave {
 interface Attempt {
   readonly sandbox: Sandbox;
   steps: Promise<void>;
-  process: TaskProcess | null;
+  /** What runs of it. */
+  process: Pick<TaskProcess, "kill"> | null;
   forgotten: boolean;
 }
 
@@ -65,6 +70,8 @@ export interface SessionParts {
   readonly workspace: Workspace;
   readonly spawner: Spawner;
   readonly guard: Guard;
+  /** `null` where there are none. */
+  readonly coprocesses: Coprocesses | null;
   readonly watcher: Watcher;
   readonly identity: WorkerIdentity;
   readonly limits: WorkerLimits;
@@ -286,6 +293,7 @@ export class Session {
   }
 
   #start(task: TaskBlock): void {
+    if (task.coprocess !== undefined) return this.#call(task, this.parts.coprocesses);
     const { workspace, spawner, guard, watcher } = this.parts;
     const attempt = this.#attempts.get(task.taskId)!;
     const { folder, temporary, printedPath } = attempt.sandbox;
@@ -297,11 +305,12 @@ export class Session {
       const ending = () => watched?.ending();
       const request = { command, cwd: folder, env, outputPath: printedPath, ending };
       try {
-        attempt.process = await spawner.spawn(request);
-        const { group, exited } = attempt.process;
+        const process = await spawner.spawn(request);
+        attempt.process = process;
+        const { group, exited } = process;
         guard.add(group);
-        watched = watchTask(watcher, task, attempt.process, folder);
-        if (attempt.forgotten) attempt.process.kill();
+        watched = watchTask(watcher, task, process, folder);
+        if (attempt.forgotten) process.kill();
         const exit = await exited.finally(() => guard.remove(group));
         const measured = watched?.finish(exit.measured) ?? exit.measured;
         return { type: "exited", taskId: task.taskId, exit: { ...exit, measured } };
@@ -312,6 +321,30 @@ export class Session {
         const exit = { exitCode: 127, wallMs: 0, measured: null };
         return { type: "exited", taskId: task.taskId, exit };
       }
+    });
+  }
+
+  /** A function of a coprocess; the text of its result is what the task prints. */
+  #call(task: TaskBlock, coprocesses: Coprocesses | null): void {
+    const attempt = this.#attempts.get(task.taskId)!;
+    const { folder, number, printedPath } = attempt.sandbox;
+    this.#step(attempt, async () => {
+      const calling = new AbortController();
+      attempt.process = { kill: () => calling.abort() };
+      const startedMs = performance.now();
+      const input = readOr(`${folder}/infile`, new Uint8Array(0));
+      const answer = coprocesses === null
+        ? { why: "this worker has no coprocess" }
+        : await coprocesses.call({ name: task.command, sandbox: number, input }, calling.signal);
+      const failed = "why" in answer;
+      const said = failed
+        ? new TextEncoder().encode(`${task.command}: ${answer.why}\n`)
+        : answer.output;
+      Deno.writeFileSync(printedPath, said, { mode: 0o600 });
+      const wallMs = performance.now() - startedMs;
+      const exitCode = calling.signal.aborted ? killedExitCode : failed ? 1 : 0;
+      const exit = { exitCode, wallMs, measured: null };
+      return { type: "exited", taskId: task.taskId, exit };
     });
   }
 
@@ -428,5 +461,13 @@ export class Session {
     await Promise.all(this.#leaving);
     const { diskMb } = this.parts.identity.resources;
     await this.parts.workspace.clear(diskMb * 1024 ** 2 * keptShareMax);
+  }
+}
+
+function readOr(path: string, otherwise: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  try {
+    return Deno.readFileSync(path);
+  } catch {
+    return otherwise;
   }
 }

@@ -17,6 +17,8 @@ export interface WorkerIdentity {
   readonly features: readonly string[];
   /** Spoken on this link. */
   readonly protocol: number;
+  /** What one of its coprocesses has, of which it tells managers; `null`: it has none. */
+  readonly coprocess: Resources | null;
   /** When the worker will stop; epoch, `null`: not known to. */
   readonly stopsAtMs: number | null;
   /** `null`: none started it. */

@@ -188,7 +188,15 @@ export class WorkerMachine {
   }
 
   #tellResources(r: Resources): void {
+    const { coprocess } = this.identity;
+    const ofOne = coprocess === null ? [] : [
+      ["coprocess_disk", coprocess.diskMb],
+      ["coprocess_memory", coprocess.memoryMb],
+      ["coprocess_gpus", coprocess.gpus],
+      ["coprocess_cores", coprocess.cores],
+    ] as const;
     const rows = [
+      ...ofOne,
       ["workers", 1],
       ["disk", r.diskMb],
       ["memory", r.memoryMb],

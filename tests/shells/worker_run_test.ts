@@ -334,6 +334,7 @@ Deno.test("a volatile worker leaves by itself and comes back", async () => {
     symlinks: true,
     taskWrapper: undefined,
     warmPython: true,
+    coprocess: null,
     wqx: ["wqx"],
     version: "1.2.3",
     limits: { idleTimeoutMs: 60_000 },

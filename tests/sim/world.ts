@@ -138,6 +138,7 @@ class World {
         resources: { cores: Math.max(2, cores), memoryMb: workerMemoryMb, diskMb: 5000, gpus: 0 },
         features: [],
         protocol: protocolsSpoken[Math.floor(rng() * protocolsSpoken.length)]!,
+        coprocess: null,
         stopsAtMs: null,
         factory,
       },

@@ -322,6 +322,7 @@ export const identity: WorkerIdentity = {
   resources: resources(4),
   features: [],
   protocol: 11,
+  coprocess: null,
   stopsAtMs: null,
   factory: null,
 };

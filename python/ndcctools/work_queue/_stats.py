@@ -82,7 +82,7 @@ class work_queue_stats:
 
     @property
     def efficiency(self):
-        """Of the time that workers were there for, the share in which they ran good tasks."""
+        """Share of connected workers with a task, 0 to 1."""
         return 1.0 - self.idle_percentage
 
     @property
