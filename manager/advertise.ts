@@ -81,6 +81,8 @@ export class Advertiser implements AsyncDisposable {
     const { signal } = this.#stopping;
     let told: AdvertCounts | null = null;
     let toldMs = -Infinity;
+    // Whoever starts this is not ready to be asked about itself before the next turn.
+    await delay(0);
     while (!signal.aborted) {
       const now = manager.counts;
       if (performance.now() - toldMs >= rhythm.everyMs || told === null || isNews(told, now)) {

@@ -1,5 +1,6 @@
 /** One pass over all tasks: how many are where, what they want, and which workers would do. */
 import { boxOf, fits, type Resources } from "../resources.ts";
+import type { ResourceRequest } from "../analysis/spec.ts";
 import { copiesOf } from "../scheduler/attempts.ts";
 import type { Task } from "../scheduler/tasks.ts";
 import type { WorkerState } from "../scheduler/workers.ts";
@@ -90,7 +91,7 @@ export function takeCensus(
       case "retrieving":
         tally.retrieving++;
     }
-    for (const copy of copiesOf(task)) wanted.add(copy.box);
+    for (const { box } of copiesOf(task)) wanted.add(askedOf(request, box));
   }
   const whole = new Tally();
   for (const tally of tallies.values()) {
@@ -127,5 +128,21 @@ function sum(all: readonly CategoryStatistics[]): CategoryStatistics {
     failed: total((one) => one.failed),
     canceled: total((one) => one.canceled),
     memoryPeakMb: peaks.length === 0 ? null : Math.max(...peaks),
+  };
+}
+
+/**
+ * Of a box, what was asked for, and the cores: the rest is a share of its worker, and a factory that
+ * took it for a need would start more workers the larger the ones are that it has.
+ */
+function askedOf(
+  request: ResourceRequest,
+  { cores, memoryMb, diskMb, gpus }: Resources,
+): Resources {
+  return {
+    cores,
+    memoryMb: request.memoryMb === undefined ? 0 : memoryMb,
+    diskMb: request.diskMb === undefined ? 0 : diskMb,
+    gpus: request.gpus === undefined ? 0 : gpus,
   };
 }
