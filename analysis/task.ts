@@ -9,6 +9,7 @@ import {
   type Outcome,
   outcomeFileName,
   type TaskFault,
+  x509ProxyFileName,
 } from "../core/analysis/job.ts";
 import { messageOf } from "../core/errors.ts";
 import { faultOf, TaskFailure } from "./failure.ts";
@@ -26,12 +27,19 @@ export async function runTaskHere(): Promise<Outcome> {
 
 async function outcomeHere(): Promise<Outcome> {
   let job: Job | null = null;
+  makeProxyAbsolute();
   try {
     job = await jobHere();
     return await run(job);
   } catch (error) {
     return { ok: false, error: named(faultOf(error), job) };
   }
+}
+
+/** The manager names it as it lies in the sandbox, and a processor may work elsewhere. */
+function makeProxyAbsolute(): void {
+  const proxy = Deno.env.get("X509_USER_PROXY");
+  if (proxy === x509ProxyFileName) Deno.env.set("X509_USER_PROXY", `${Deno.cwd()}/${proxy}`);
 }
 
 /** The fault with the data file called as the analysis calls it, not by its name in the sandbox. */

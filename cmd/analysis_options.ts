@@ -56,6 +56,13 @@ export const overrideOptions = {
     describe: "leave files out that cannot be read, and list them in report.json",
     common: true,
   },
+  x509Proxy: {
+    flags: "    --x509-proxy FILE",
+    describe: "send this proxy along with files of XRootD; none: send none",
+    defaultShown: "$X509_USER_PROXY, or x509up_uUID in the temporary folder",
+    parse: (text: string) => text,
+    group: "Tasks",
+  },
   retries: {
     flags: "    --retries N",
     describe: "try a failed task N times again",

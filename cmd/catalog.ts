@@ -8,13 +8,14 @@ import type { JxObject } from "../core/jx/value.ts";
 import { CatalogServer } from "../catalog/serve.ts";
 import { CatalogStore } from "../catalog/store.ts";
 import { sendUpdate } from "../io/catalog_client.ts";
-import { DebugLog } from "../io/log.ts";
-import { type NumberedSignal, stopSignal } from "../io/signals.ts";
+import { ignoring, type NumberedSignal, stopSignal } from "../io/signals.ts";
 import { readIdentity, type TlsIdentity } from "../io/tls_identity.ts";
 import { Background, startInBackground } from "./background.ts";
-import { catalogOptions, ignoredNotes, portDefault } from "./catalog_options.ts";
+import { catalogOptions, ignoredOptions, portDefault } from "./catalog_options.ts";
 import { defineCommand, type OptionsOf } from "./cli.ts";
 import { version } from "./commands.ts";
+import { openLog } from "./debug_log.ts";
+import { ignoredNotes } from "./option_values.ts";
 
 const stoppingSignals: readonly NumberedSignal[] = ["SIGTERM", "SIGINT", "SIGQUIT"];
 
@@ -31,10 +32,6 @@ export const command = defineCommand({
   arguments: {},
   options: catalogOptions,
   async run({ options, terminal, program }) {
-    if (options.version) {
-      terminal.stdout.write(`${program} of wqx ${version}\n`);
-      return 0;
-    }
     const asOriginal = program === "catalog_server";
     const history = options.history ?? (asOriginal ? "catalog.history" : stateFolder());
     const background = Background.here();
@@ -52,7 +49,7 @@ export const command = defineCommand({
       log.write("catalog", line);
       if (background === null) terminal.stderr.write(`${line}\n`);
     };
-    ignoredNotes(options).forEach(note);
+    ignoredNotes(ignoredOptions, options).forEach(note);
     using stop = stopSignal({
       signals: stoppingSignals,
       withParent: false,
@@ -63,7 +60,7 @@ export const command = defineCommand({
     using store = await CatalogStore.open({
       history,
       limits: { ...tableLimitsDefault, lifetimeMs: options.lifetime },
-      serverBytesMax: options.serverSize ?? null,
+      serverBytesMax: options.serverSize === undefined ? null : BigInt(options.serverSize),
       updateLog: options.updateLog ?? null,
       nowMs: Date.now,
       note,
@@ -136,15 +133,6 @@ function hostnameOf({ interface: address }: Options): string {
   throw new UsageError(`environment CCTOOLS_IP_MODE: "${mode}" is none of AUTO, IPV4 and IPV6`);
 }
 
-function openLog({ debug, debugFile, debugRotateMax }: Options, program: string): DebugLog {
-  try {
-    const rotateBytes = Number(debugRotateMax);
-    return new DebugLog({ subsystems: debug, file: debugFile, rotateBytes, program });
-  } catch (error) {
-    throw new UsageError(`Cannot write the log to ${debugFile}: ${messageOf(error)}`);
-  }
-}
-
 function writeFile(path: string, text: string): void {
   try {
     Deno.writeTextFileSync(path, text);
@@ -193,12 +181,6 @@ function advertise(
       await telling;
     },
   };
-}
-
-function ignoring(signal: Deno.Signal): Disposable {
-  const nothing = () => {};
-  Deno.addSignalListener(signal, nothing);
-  return { [Symbol.dispose]: () => Deno.removeSignalListener(signal, nothing) };
 }
 
 async function stopped(signal: AbortSignal): Promise<void> {

@@ -2,8 +2,10 @@
 import { parseCatalogs } from "../core/addresses.ts";
 import { tableLimitsDefault } from "../core/catalog/table.ts";
 import { UsageError } from "../core/errors.ts";
-import { parseCount, parsePorts, parseTimeMs } from "../core/units.ts";
-import type { OptionRow, OptionRows } from "./cli.ts";
+import { parseCount, parsePortOrAny, parseTimeMs } from "../core/units.ts";
+import { type OptionRows, versionOption } from "./cli.ts";
+import { debugOptions, rotateOption } from "./debug_log.ts";
+import { filled, ignoredGroup, parseBytes } from "./option_values.ts";
 
 /** Work Queue's programs ask there. */
 export const portDefault = 9097;
@@ -12,7 +14,7 @@ const listening = {
   port: {
     flags: "-p, --port PORT",
     describe: "listen there, by UDP too, and on the next port for updates by TCP; 0 is a free one",
-    parse: parsePort,
+    parse: parsePortOrAny,
     defaultShown: String(portDefault),
     common: true,
   },
@@ -32,7 +34,7 @@ const listening = {
   sslPort: {
     flags: "-P, --ssl-port PORT",
     describe: "answer by HTTPS there; needs --ssl-cert and --ssl-key",
-    parse: parsePort,
+    parse: parsePortOrAny,
     group: "Listening",
   },
   sslPortFile: {
@@ -149,36 +151,17 @@ const running = {
     parse: filled("the name of the file"),
     group: "Running",
   },
-  debug: {
-    flags: "-d, --debug SUBSYSTEM",
-    describe: "log what happens in tcp, udp, http, catalog, or in all",
-    parse: filled("the name of the subsystem"),
-    repeatable: true,
-    group: "Running",
-  },
-  debugFile: {
-    flags: "-o, --debug-file FILE",
-    describe: "log there; :stderr and :stdout are the streams",
-    parse: filled("the name of the file"),
-    default: ":stderr",
-    group: "Running",
-  },
-  debugRotateMax: {
-    flags: "-O, --debug-rotate-max BYTES",
-    describe: "begin a new log at this size and keep one old; 0 never does",
-    parse: parseBytes,
-    default: 10n * 1024n ** 2n,
-    defaultShown: "10M",
-    group: "Running",
-  },
-  version: { flags: "-v, --version", describe: "print the version", group: "General" },
+  ...debugOptions("log what happens in tcp, udp, http, catalog, or in all"),
+  debugRotateMax: rotateOption("-O, --debug-rotate-max BYTES"),
+  version: versionOption,
 } satisfies OptionRows;
 
-const ignored = {
+/** Taken from scripts. */
+export const ignoredOptions = {
   single: {
     flags: "-S, --single",
     describe: "one process answers all questions anyway",
-    group: "Taken from scripts, without effect here",
+    group: ignoredGroup,
   },
 } satisfies OptionRows;
 
@@ -188,41 +171,11 @@ export const catalogOptions = {
   ...answers,
   ...presenting,
   ...running,
-  ...ignored,
+  ...ignoredOptions,
 } as const satisfies OptionRows;
-
-/** A line for each option given that does nothing here. */
-export function ignoredNotes(options: Readonly<Record<string, unknown>>): string[] {
-  const rows: Readonly<Record<string, OptionRow>> = ignored;
-  return Object.entries(rows).flatMap(([key, { flags, describe }]) =>
-    options[key] === true ? [`${/--[a-z-]+/.exec(flags)?.[0]} has no effect here: ${describe}`] : []
-  );
-}
-
-function filled(what: string): (text: string) => string {
-  return (text) => {
-    if (text.trim() === "") throw new UsageError(`${what} is empty`);
-    return text;
-  };
-}
-
-/** One port, 0 included. */
-function parsePort(text: string): number {
-  const { low, high } = parsePorts(text);
-  if (low !== high) throw new UsageError(`"${text}" is not a port but a range: one is needed here`);
-  return low;
-}
 
 function parsePositiveTimeMs(text: string): number {
   const ms = parseTimeMs(text);
   if (ms <= 0) throw new UsageError(`"${text}" is no time to wait: write 90s, 5m or 1h`);
   return ms;
-}
-
-function parseBytes(text: string): bigint {
-  const [, digits, unit = ""] = /^\s*(\d{1,18})\s*([KMGTP]?)B?\s*$/i.exec(text) ?? [];
-  if (digits === undefined) {
-    throw new UsageError(`"${text}" is no number of bytes: write 500000, 10M or 2T`);
-  }
-  return BigInt(digits) * 1024n ** BigInt(" KMGTP".indexOf(unit.toUpperCase() || " "));
 }

@@ -1,16 +1,15 @@
 /** `wqx catalog-query`, also known as `catalog_query` */
-import { messageOf, RunError, UsageError } from "../core/errors.ts";
+import { RunError } from "../core/errors.ts";
 import { evaluate } from "../core/jx/eval.ts";
 import type { JxExpr } from "../core/jx/expr.ts";
 import { toJson } from "../core/jx/json.ts";
-import { parseJx } from "../core/jx/parse.ts";
 import { prettyJx, printExpr, printJx } from "../core/jx/print.ts";
 import type { JxObject } from "../core/jx/value.ts";
 import { parseTimeMs } from "../core/units.ts";
 import { CatalogClient, catalogsOf } from "../io/catalog_client.ts";
-import { defineCommand } from "./cli.ts";
-import { version } from "./commands.ts";
-import { debugOptions, openLog } from "./debug_log.ts";
+import { defineCommand, versionOption } from "./cli.ts";
+import { httpDebugOptions, openLog } from "./debug_log.ts";
+import { asText, parseExpression } from "./option_values.ts";
 
 export const command = defineCommand({
   name: "catalog-query",
@@ -26,20 +25,20 @@ export const command = defineCommand({
     where: {
       flags: "-w, --where EXPR",
       describe: "only records for which EXPR is true",
-      parse: expression,
+      parse: parseExpression,
       common: true,
     },
     output: {
       flags: "-p, --output EXPR",
       describe: "print the value of EXPR for each record, in a column",
-      parse: expression,
+      parse: parseExpression,
       repeatable: true,
       common: true,
     },
     catalogs: {
       flags: "-c, --catalog HOST[:PORT],…",
       describe: "catalogs to ask, in this order; the port is CATALOG_PORT, else 9097",
-      parse: (text: string) => text,
+      parse: asText,
       defaultShown: "those of Notre Dame",
       env: "CATALOG_HOST",
       common: true,
@@ -57,14 +56,10 @@ export const command = defineCommand({
       describe: "print a line of JSON for each record",
       common: true,
     },
-    ...debugOptions,
-    version: { flags: "-v, --version", describe: "print the version", group: "General" },
+    ...httpDebugOptions,
+    version: versionOption,
   },
   async run({ options, terminal: { stdout }, program }) {
-    if (options.version) {
-      stdout.write(`${program} of wqx ${version}\n`);
-      return 0;
-    }
     using log = openLog(options, program);
     const debug = (line: string) => log.write("http", line);
     const client = new CatalogClient(catalogsOf(options.catalogs), { debug });
@@ -91,12 +86,4 @@ function table(records: readonly JxObject[], columns: readonly JxExpr[]): string
     ...records.map((record) => columns.map((column) => printJx(evaluate(column, record)))),
   ];
   return rows.map((row) => row.map((cell) => `${cell}\t`).join("") + "\n").join("");
-}
-
-function expression(text: string): JxExpr {
-  try {
-    return parseJx(text);
-  } catch (error) {
-    throw new UsageError(`invalid expression: ${text} (${messageOf(error)})`);
-  }
 }

@@ -5,8 +5,9 @@ import { fromJson } from "../core/jx/json.ts";
 import { parseJxValue } from "../core/jx/parse.ts";
 import { isJxObject, type JxObject, type JxValue } from "../core/jx/value.ts";
 import { catalogsOf, sendUpdate } from "../io/catalog_client.ts";
-import { defineCommand } from "./cli.ts";
+import { defineCommand, versionOption } from "./cli.ts";
 import { version } from "./commands.ts";
+import { asText } from "./option_values.ts";
 
 export const command = defineCommand({
   name: "catalog-update",
@@ -21,7 +22,7 @@ export const command = defineCommand({
     catalogs: {
       flags: "-c, --catalog HOST[:PORT],…",
       describe: "catalogs to tell, all of them; the port is CATALOG_PORT, else 9097",
-      parse: (text: string) => text,
+      parse: asText,
       defaultShown: "those of Notre Dame",
       env: "CATALOG_HOST",
       common: true,
@@ -29,16 +30,12 @@ export const command = defineCommand({
     file: {
       flags: "-f, --file FILE",
       describe: "add the fields of the JX object in FILE; they win",
-      parse: (text: string) => text,
+      parse: asText,
       common: true,
     },
-    version: { flags: "-v, --version", describe: "print the version", group: "General" },
+    version: versionOption,
   },
-  async run({ options, terminal: { stdout, stderr }, program }) {
-    if (options.version) {
-      stdout.write(`${program} of wqx ${version}\n`);
-      return 0;
-    }
+  async run({ options, terminal: { stderr }, program }) {
     const catalogs = catalogsOf(options.catalogs);
     const added = options.file === undefined ? new Map() : await readRecord(options.file);
     const record = new Map([...added, ...machine().filter(([key]) => !added.has(key))]);

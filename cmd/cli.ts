@@ -4,8 +4,9 @@
  * errors and help are ours.
  */
 import { Command as Parser, CommanderError, Option } from "commander";
-import { messageOf, UsageError } from "../core/errors.ts";
+import { messageOf, naming, UsageError } from "../core/errors.ts";
 import { didYouMean } from "../core/suggest.ts";
+import { version } from "./commands.ts";
 import { helpText } from "./help.ts";
 import { type Terminal, withoutColor } from "./render.ts";
 
@@ -114,6 +115,13 @@ export const generalOptions = {
   },
 } satisfies OptionRows;
 
+/** Row of commands that cctools has too; {@link defineCommand} answers it. */
+export const versionOption = {
+  flags: "-v, --version",
+  describe: "print the version",
+  group: "General",
+} as const satisfies OptionRow;
+
 /** Rows of every command that shows data. */
 export const outputOptions = {
   json: { flags: "    --json", describe: "data as JSON, an object a line", common: true },
@@ -145,6 +153,10 @@ function commandUnder<const O extends OptionRows, const A extends ArgumentRows>(
       if (words.has("help") || words.has("helpAll")) {
         const { stdout } = terminal;
         stdout.write(helpText(texts, allHelp || words.has("helpAll"), stdout.columns));
+        return 0;
+      }
+      if (words.has("version")) {
+        terminal.stdout.write(`${program} of wqx ${version}\n`);
         return 0;
       }
       return await spec.run({
@@ -224,14 +236,7 @@ function valuesOf(rows: OptionRows, words: Words): Record<string, unknown> {
 }
 
 function converter(parse: (text: string) => unknown, from: string): (text: string) => unknown {
-  return (text) => {
-    try {
-      return parse(text);
-    } catch (error) {
-      if (error instanceof UsageError) throw new UsageError(`${from}: ${error.message}`);
-      throw error;
-    }
-  };
+  return (text) => naming(from, () => parse(text));
 }
 
 function argumentsOf(texts: CommandTexts, operands: readonly string[]): Record<string, unknown> {

@@ -3,7 +3,7 @@ import { UsageError } from "../core/errors.ts";
 import type { Subject } from "../core/status/questions.ts";
 import { wrapped } from "../core/status/line.ts";
 import { defineCommand } from "./cli.ts";
-import { debugOptions, openLog } from "./debug_log.ts";
+import { httpDebugOptions, openLog } from "./debug_log.ts";
 import { addressOf, Asking } from "./status_asking.ts";
 import { askingOptions } from "./status_options.ts";
 
@@ -32,7 +32,7 @@ export const command = defineCommand({
   options: {
     ...askingOptions,
     json: { flags: "    --json", describe: "print the answer as a line of JSON", common: true },
-    ...debugOptions,
+    ...httpDebugOptions,
   },
   async run({ options, arguments: given, terminal: { stdout, stderr }, program }) {
     const { name, address } = meant(given, options.project !== undefined);

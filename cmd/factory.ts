@@ -1,4 +1,5 @@
 /** `wqx factory -T SYSTEM -M PROJECT`, also known as `work_queue_factory` */
+import { userInfo } from "node:os";
 import { join, resolve } from "node:path";
 import { type Address, parseManagers } from "../core/addresses.ts";
 import { messageOf, RunError, UsageError } from "../core/errors.ts";
@@ -14,10 +15,11 @@ import { Factory, type FactoryOptions, type Live, type Stops } from "../factory/
 import { jobNameOf, Scratch, type ScratchPlace } from "../factory/scratch.ts";
 import { catalogsOf } from "../io/catalog_client.ts";
 import { readPasswordFile } from "../io/handshake.ts";
-import { DebugLog } from "../io/log.ts";
-import { interrupts, stopSignal } from "../io/signals.ts";
+import type { DebugLog } from "../io/log.ts";
+import { ignoring, interrupts, stopSignal } from "../io/signals.ts";
 import { defineCommand } from "./cli.ts";
 import { version } from "./commands.ts";
+import { openLog } from "./debug_log.ts";
 import { type FactoryCommandOptions, factoryOptions, settingsOf } from "./factory_options.ts";
 import { factoryOutput } from "./factory_output.ts";
 import type { Terminal } from "./render.ts";
@@ -44,10 +46,6 @@ export const command = defineCommand({
   },
   options: factoryOptions,
   async run({ options, arguments: { host, port }, terminal, program }) {
-    if (options.version) {
-      terminal.stdout.write(`${program} of wqx ${version}\n`);
-      return 0;
-    }
     const asWorkQueue = !program.startsWith("wqx ");
     const note = (line: string) => terminal.stderr.write(`${line}\n`);
     const batchType = batchTypeOf(options);
@@ -56,7 +54,10 @@ export const command = defineCommand({
     const manager = managerOf(host, port, started.settings, options);
     const output = factoryOutput(terminal, options, asWorkQueue);
     if (started.config !== null) output.loaded(started.config.path, started.settings);
-    using log = openLog(options, program);
+    using log = openLog(
+      { ...options, debugRotateMax: options.debugFileSize * 1024 ** 2 },
+      program,
+    );
     if (started.settings.condorRequirements !== null && batchType !== "condor") {
       note("The requirements of HTCondor mean nothing to -T " + batchType);
     }
@@ -157,7 +158,7 @@ function commonOptions(
     facts: {
       id,
       port: -1 - crypto.getRandomValues(new Uint16Array(1))[0]!,
-      owner: Deno.env.get("USER") ?? Deno.env.get("LOGNAME") ?? String(Deno.uid() ?? ""),
+      owner: userInfo().username,
       version: `wqx ${version}`,
       batchType,
     },
@@ -287,8 +288,7 @@ const parentGone = "parent process exited, shutting down";
 function stopsOf(withParent: boolean): Stops & Disposable {
   const pressed = interrupts();
   const told = stopSignal({ signals: ["SIGQUIT"], withParent, reason: () => "SIGQUIT" });
-  const hangup = () => {};
-  Deno.addSignalListener("SIGHUP", hangup);
+  const hangup = ignoring("SIGHUP");
   const gone = new AbortController();
   told.signal.addEventListener("abort", () => {
     gone.abort(told.signal.reason === "SIGQUIT" ? undefined : parentGone);
@@ -299,16 +299,7 @@ function stopsOf(withParent: boolean): Stops & Disposable {
     [Symbol.dispose]() {
       pressed[Symbol.dispose]();
       told[Symbol.dispose]();
-      Deno.removeSignalListener("SIGHUP", hangup);
+      hangup[Symbol.dispose]();
     },
   };
-}
-
-function openLog({ debug, debugFile, debugFileSize }: Options, program: string): DebugLog {
-  try {
-    const rotateBytes = debugFileSize * 1024 ** 2;
-    return new DebugLog({ subsystems: debug, file: debugFile, rotateBytes, program });
-  } catch (error) {
-    throw new UsageError(`Cannot write the log to ${debugFile}: ${messageOf(error)}`);
-  }
 }

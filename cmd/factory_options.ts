@@ -8,9 +8,12 @@ import { type FactorySettings, settingsDefault } from "../core/factory/settings.
 import { projectPattern } from "../core/catalog/selection.ts";
 import { parseCount, parseSizeMb, parseTimeMs } from "../core/units.ts";
 import { batchSystemName, batchSystemNames } from "../factory/batch/mod.ts";
-import { type OptionRows, type OptionsOf, outputOptions } from "./cli.ts";
+import { type OptionRows, type OptionsOf, outputOptions, versionOption } from "./cli.ts";
+import { debugOptions } from "./debug_log.ts";
+import { asText, filled, timeAtLeast } from "./option_values.ts";
 
-const asText = (text: string) => text;
+/** A catalog that is asked more often than this serves nobody else. */
+const intervalMsMin = 100;
 
 /** Of cctools, and not of wqx. */
 const otherSystems: Readonly<Record<string, string>> = {
@@ -137,7 +140,7 @@ const countOptions = {
   interval: {
     flags: "    --interval TIME",
     describe: "look at managers and jobs so often",
-    parse: parseInterval,
+    parse: timeAtLeast(intervalMsMin),
     defaultShown: "10s; 30s as work_queue_factory",
     group: "How many workers",
   },
@@ -334,20 +337,7 @@ const systemOptions = {
 } satisfies OptionRows;
 
 const debuggingOptions = {
-  debug: {
-    flags: "-d, --debug SUBSYSTEM",
-    describe: "log what happens in wq, or in all",
-    parse: filled("the name of the subsystem"),
-    repeatable: true,
-    group: "Finding the cause of trouble",
-  },
-  debugFile: {
-    flags: "-o, --debug-file FILE",
-    describe: "log there; :stderr and :stdout are the streams",
-    parse: filled("the name of the file"),
-    default: ":stderr",
-    group: "Finding the cause of trouble",
-  },
+  ...debugOptions("log what happens in wq, or in all"),
   debugFileSize: {
     flags: "-O, --debug-file-size SIZE",
     describe: "begin a new log at this size and keep one old; 0 never does",
@@ -356,7 +346,7 @@ const debuggingOptions = {
     defaultShown: "10MB",
     group: "Finding the cause of trouble",
   },
-  version: { flags: "-v, --version", describe: "print the version", group: "General" },
+  version: versionOption,
 } satisfies OptionRows;
 
 export const factoryOptions = {
@@ -420,15 +410,6 @@ function parseSeconds(text: string): number {
   return Math.ceil(parseTimeMs(text) / 1000);
 }
 
-/** A catalog that is asked more often than this serves nobody else. */
-const intervalMsMin = 100;
-
-function parseInterval(text: string): number {
-  const ms = parseTimeMs(text);
-  if (ms >= intervalMsMin) return ms;
-  throw new UsageError(`"${text}" is too short: it must be ${intervalMsMin}ms or more`);
-}
-
 function parseWhole(text: string): number {
   if (/^\s*[+-]?\d+\s*$/.test(text)) return Number(text);
   throw new UsageError(`"${text}" is not a whole number`);
@@ -453,11 +434,4 @@ function parseVariable(text: string): readonly [string, string] {
     throw new UsageError(`"${text}" is no variable: write NAME=VALUE`);
   }
   return [name, value];
-}
-
-function filled(what: string): (text: string) => string {
-  return (text) => {
-    if (text.trim() === "") throw new UsageError(`${what} is empty`);
-    return text;
-  };
 }

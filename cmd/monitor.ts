@@ -16,11 +16,12 @@ import {
   summaryText,
 } from "../core/monitor/summary.ts";
 import { executableType, findProgram } from "../io/programs.ts";
-import { DebugLog } from "../io/log.ts";
 import { followProcess, type MonitoredEnd, runMonitored } from "../worker/monitored_command.ts";
 import { type Command, defineCommand, generalOptions, type Given, type OptionsOf } from "./cli.ts";
 import { version } from "./commands.ts";
-import { ignoredNotes, monitorOptions, splitCommand } from "./monitor_options.ts";
+import { openLog } from "./debug_log.ts";
+import { ignoredOptions, monitorOptions, splitCommand } from "./monitor_options.ts";
+import { ignoredNotes } from "./option_values.ts";
 
 type Options = OptionsOf<typeof monitorOptions>;
 
@@ -67,17 +68,13 @@ async function run(
   { options, terminal, program }: Given<typeof monitorOptions, Record<never, never>>,
   given: readonly string[],
 ): Promise<number> {
-  if (options.version) {
-    terminal.stdout.write(`${program} of wqx ${version}\n`);
-    return 0;
-  }
   const note = (line: string) => terminal.stderr.write(`${line}\n`);
   const words = wordsOf(options, given, program);
   const { limits, notes } = await limitsOf(options);
   const folders = options.withoutDisk ? [] : [Deno.cwd(), ...options.measureDir];
   await Promise.all(folders.map(checkFolder));
-  using log = openLog(options, program);
-  [...ignoredNotes(options), ...notes].forEach(note);
+  using log = openLog({ ...options, debug: options.debug.length > 0 ? ["all"] : [] }, program);
+  [...ignoredNotes(ignoredOptions, options), ...notes].forEach(note);
   using files = await OutputFiles.open(options, words);
   const watch = {
     mode: options.measureOnly ? "measure" : "watchdog",
@@ -132,15 +129,6 @@ async function limitsOf({ limits, limitsFile }: Options): Promise<ParsedLimits> 
     limits: parts.reduce<Limits>((all, part) => ({ ...all, ...part.limits }), {}),
     notes: parts.flatMap((part) => part.notes),
   };
-}
-
-function openLog({ debug, debugFile: file }: Options, program: string): DebugLog {
-  const subsystems = debug.length > 0 ? ["all"] : [];
-  try {
-    return new DebugLog({ subsystems, file, rotateBytes: 0, program });
-  } catch (error) {
-    throw new UsageError(`Cannot write the log to ${file}: ${messageOf(error)}`);
-  }
 }
 
 async function checkFolder(path: string): Promise<void> {

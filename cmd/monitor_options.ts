@@ -1,8 +1,10 @@
 /** Options of `wqx monitor`: those of resource_monitor, with its letters and defaults. */
 import { UsageError } from "../core/errors.ts";
 import { type ParsedLimits, parseLimits } from "../core/monitor/limits.ts";
-import { parseCount, parseTimeMs } from "../core/units.ts";
-import type { OptionRow, OptionRows } from "./cli.ts";
+import { parseCount } from "../core/units.ts";
+import { type OptionRow, type OptionRows, versionOption } from "./cli.ts";
+import { debugOptions } from "./debug_log.ts";
+import { asText, filled, ignoredGroup, timeAtLeast } from "./option_values.ts";
 
 /** A series with more rows would tell more of its monitor than of the command. */
 const intervalMsMin = 20;
@@ -59,7 +61,7 @@ const output = {
   interval: {
     flags: "-i, --interval TIME",
     describe: "between two lines of the series; the command itself is looked at as often as needed",
-    parse: parseInterval,
+    parse: timeAtLeast(intervalMsMin),
     default: 5_000,
     defaultShown: "5s",
     group: "Output",
@@ -99,34 +101,19 @@ const disk = {
 } satisfies OptionRows;
 
 const debugging = {
-  debug: {
-    flags: "-d, --debug SUBSYSTEM",
-    describe: "log what is found, with any SUBSYSTEM",
-    parse: filled("the name of the subsystem"),
-    repeatable: true,
-    group: "Finding the cause of trouble",
-  },
-  debugFile: {
-    flags: "-o, --debug-file FILE",
-    describe: "log there; :stderr and :stdout are the streams",
-    parse: filled("the name of the file"),
-    default: ":stderr",
-    group: "Finding the cause of trouble",
-  },
-  version: { flags: "-v, --version", describe: "print the version", group: "General" },
+  ...debugOptions("log what is found, with any SUBSYSTEM"),
+  version: versionOption,
 } satisfies OptionRows;
 
-const ignored = "Taken from scripts, without effect here";
-
 function ignoredSwitch(flags: string, describe: string) {
-  return { flags, describe, group: ignored };
+  return { flags, describe, group: ignoredGroup };
 }
 
 function ignoredValue(flags: string, describe: string) {
-  return { flags, describe, parse: (text: string) => text, group: ignored };
+  return { flags, describe, parse: asText, group: ignoredGroup };
 }
 
-const ignoredOptions = {
+export const ignoredOptions = {
   accurateShort: ignoredSwitch(
     "    --accurate-short-processes",
     "short processes are always measured, by what the kernel tells at their end",
@@ -152,15 +139,6 @@ export const monitorOptions = {
   ...debugging,
   ...ignoredOptions,
 } as const satisfies OptionRows;
-
-/** A line for each option given that does nothing here. */
-export function ignoredNotes(options: Readonly<Record<string, unknown>>): string[] {
-  return Object.entries(ignoredOptions).flatMap(([key, row]) => {
-    if (options[key] === undefined || options[key] === false) return [];
-    const name = /--[a-z-]+/.exec(row.flags)?.[0];
-    return [`${name} has no effect here: ${row.describe}`];
-  });
-}
 
 /**
  * Cuts a command line into our options and the words of the command, which begin after `--` or
@@ -191,21 +169,8 @@ function hasValue(row: OptionRow): boolean {
   return row.parse !== undefined;
 }
 
-function parseInterval(text: string): number {
-  const ms = parseTimeMs(text);
-  if (ms >= intervalMsMin) return ms;
-  throw new UsageError(`"${text}" is too short: it must be ${intervalMsMin}ms or more`);
-}
-
 function parseField(text: string): readonly [string, string] {
   const [, name, value] = /^\s*([^:]+?)\s*:\s*(.*?)\s*$/s.exec(text) ?? [];
   if (name !== undefined && value !== undefined) return [name, value];
   throw new UsageError(`"${text}" is not a field: write "name: value"`);
-}
-
-function filled(what: string): (text: string) => string {
-  return (text) => {
-    if (text.trim() === "") throw new UsageError(`${what} is empty`);
-    return text;
-  };
 }

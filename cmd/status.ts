@@ -8,7 +8,6 @@ import type { JxObject } from "../core/jx/value.ts";
 import { tableText } from "../core/status/table_layout.ts";
 import { managerTree, type TableName, tables, tableWidth } from "../core/status/tables.ts";
 import { type ArgumentsOf, defineCommand, type Given, type OptionsOf } from "./cli.ts";
-import { version } from "./commands.ts";
 import { openLog } from "./debug_log.ts";
 import type { Stream } from "./render.ts";
 import { addressOf, Asking } from "./status_asking.ts";
@@ -40,10 +39,6 @@ export const command = defineCommand({
   options: statusOptions,
   async run(given) {
     const { options, terminal, program } = given;
-    if (options.version) {
-      terminal.stdout.write(`${program} of wqx ${version}\n`);
-      return 0;
-    }
     const chosen = chosenTable(options);
     const original = program === originalName;
     if (original) refuseAsOriginal(options, given.arguments, chosen);

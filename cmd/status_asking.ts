@@ -1,10 +1,16 @@
 /** Finding managers and asking them, for `wqx status` and `wqx explain`. */
 import { type Address, showAddress } from "../core/addresses.ts";
-import { type FoundManager, isManager, managersAmong } from "../core/catalog/selection.ts";
-import { RunError, UsageError } from "../core/errors.ts";
+import {
+  allOf,
+  anyOf,
+  factoriesOnly,
+  type FoundManager,
+  isManager,
+  managersAmong,
+  managersOnly,
+} from "../core/catalog/selection.ts";
+import { naming, RunError, UsageError } from "../core/errors.ts";
 import type { JxExpr } from "../core/jx/expr.ts";
-import { parseJx } from "../core/jx/parse.ts";
-import { printExpr } from "../core/jx/print.ts";
 import { integerOf, type JxObject, stringOf } from "../core/jx/value.ts";
 import { explainFromRecords } from "../core/status/explain_records.ts";
 import { explainQuestion, type ManagerQuestion, type Subject } from "../core/status/questions.ts";
@@ -17,9 +23,6 @@ import { askManager, type ManagerQueryOptions } from "../io/manager_query.ts";
 
 /** Work Queue's, where a host is given without a port. */
 const portDefault = 9123;
-
-/** Managers are among them where one of the two types is theirs. */
-const managerTypes = `type=="wq_manager" or type=="wq_master"`;
 
 /** What the command line says of it. */
 export interface AskingOptions {
@@ -35,12 +38,7 @@ export function addressOf(host: string | undefined, port: string | undefined): A
   if (host === undefined) return null;
   const [, name, joined] = /^([^:]+):(\d+)$/.exec(host) ?? [];
   if (port === undefined && name !== undefined) return { host: name, port: parsePort(joined!) };
-  try {
-    return { host, port: port === undefined ? portDefault : parsePort(port) };
-  } catch (error) {
-    if (error instanceof UsageError) throw new UsageError(`PORT: ${error.message}`);
-    throw error;
-  }
+  return { host, port: port === undefined ? portDefault : naming("PORT", () => parsePort(port)) };
 }
 
 export class Asking {
@@ -72,14 +70,14 @@ export class Asking {
   }
 
   /**
-   * Records of managers, and of what else `types` (JX) lets through, for which `where` is true.
+   * Records of managers, or of what `types` lets through, for which `where` is true.
    * Throws a RunError if no catalog answers within the time limit, or at once if `once`.
    */
   async records(
     where: JxExpr | null,
-    { types = managerTypes, once = false }: { types?: string; once?: boolean } = {},
+    { types = managersOnly, once = false }: { types?: JxExpr; once?: boolean } = {},
   ): Promise<readonly JxObject[]> {
-    const filter = parseJx(where === null ? types : `(${printExpr(where)}) and (${types})`);
+    const filter = where === null ? types : allOf(where, types);
     const patienceMs = once ? 0 : this.options.timeout;
     try {
       return await this.#client.query(filter, { patienceMs, signal: this.signal });
@@ -91,7 +89,7 @@ export class Asking {
 
   /** Managers and factories. Throws as `records`, having asked each catalog once. */
   everybody(where: JxExpr | null): Promise<readonly JxObject[]> {
-    return this.records(where, { types: `${managerTypes} or type=="wq_factory"`, once: true });
+    return this.records(where, { types: anyOf(managersOnly, factoriesOnly), once: true });
   }
 
   /** The one manager that is meant; throws a RunError if none or several match. */

@@ -3,14 +3,12 @@
  * our own. Keys of the tables are those of `tables` in the core.
  */
 import { projectPattern } from "../core/catalog/selection.ts";
-import { messageOf, UsageError } from "../core/errors.ts";
-import type { JxExpr } from "../core/jx/expr.ts";
-import { parseJx } from "../core/jx/parse.ts";
+import { UsageError } from "../core/errors.ts";
 import type { TableName } from "../core/status/tables.ts";
 import { parseTimeMs } from "../core/units.ts";
-import type { OptionRows } from "./cli.ts";
-import { debugOptions } from "./debug_log.ts";
-import { parseBytes } from "./worker_options.ts";
+import { type OptionRows, versionOption } from "./cli.ts";
+import { httpDebugOptions, rotateOption } from "./debug_log.ts";
+import { asText, filled, parseExpression, timeAtLeast } from "./option_values.ts";
 
 const tableGroup = "Tables of work_queue_status";
 
@@ -28,7 +26,7 @@ export const askingOptions = {
   catalogs: {
     flags: "-C, --catalog HOST[:PORT],…",
     describe: "catalogs to ask, in this order; the port is CATALOG_PORT, else 9097",
-    parse: (text: string) => text,
+    parse: asText,
     defaultShown: "those of Notre Dame",
     env: "CATALOG_HOST",
     common: true,
@@ -61,7 +59,7 @@ export const statusOptions = {
   interval: {
     flags: "    --interval TIME",
     describe: "look anew so often",
-    parse: parseInterval,
+    parse: timeAtLeast(intervalMsMin),
     default: 2000,
     defaultShown: "2s",
     common: true,
@@ -69,7 +67,7 @@ export const statusOptions = {
   where: {
     flags: "    --where EXPR",
     describe: "only records for which the JX expression is true",
-    parse: expression,
+    parse: parseExpression,
     group: "Asking",
   },
   statistics: {
@@ -99,16 +97,9 @@ export const statusOptions = {
     describe: "records as the manager or catalog writes them, in place of the table",
     group: tableGroup,
   },
-  ...debugOptions,
-  debugRotateMax: {
-    flags: "-O, --debug-rotate-max BYTES",
-    describe: "begin a new log at this size and keep one old; 0 never does",
-    parse: parseBytes,
-    default: 10 * 1024 ** 2,
-    defaultShown: "10M",
-    group: "Finding the cause of trouble",
-  },
-  version: { flags: "-v, --version", describe: "print the version", group: "General" },
+  ...httpDebugOptions,
+  debugRotateMax: rotateOption("-O, --debug-rotate-max BYTES"),
+  version: versionOption,
 } satisfies OptionRows;
 
 type TableSwitches = Readonly<Record<TableName, boolean>>;
@@ -132,28 +123,4 @@ export function chosenTable(options: TableSwitches): TableName | null {
     );
   }
   return first ?? null;
-}
-
-/** Throws a UsageError with the expression in it. */
-function expression(text: string): JxExpr {
-  try {
-    return parseJx(text);
-  } catch (error) {
-    throw new UsageError(`invalid expression: ${text} (${messageOf(error)})`);
-  }
-}
-
-function parseInterval(text: string): number {
-  const ms = parseTimeMs(text);
-  if (ms < intervalMsMin) {
-    throw new UsageError(`"${text}" is too short: it must be ${intervalMsMin}ms or more`);
-  }
-  return ms;
-}
-
-function filled(what: string): (text: string) => string {
-  return (text) => {
-    if (text === "") throw new UsageError(`${what} is missing`);
-    return text;
-  };
 }

@@ -2,7 +2,7 @@
 import { type FoundManager, isManager } from "../core/catalog/selection.ts";
 import { messageOf, RunError } from "../core/errors.ts";
 import type { JxExpr } from "../core/jx/expr.ts";
-import { integerOf, isJxArray, isJxObject, type JxObject, stringOf } from "../core/jx/value.ts";
+import { integerOf, type JxObject, objectsOf, stringOf } from "../core/jx/value.ts";
 import type { TextPattern } from "../core/posix_regex.ts";
 import type { Inside, LiveData, LiveModel } from "../core/status/live.ts";
 import { panes } from "../core/status/live_columns.ts";
@@ -118,10 +118,9 @@ export class Watched {
       const tasks = wantsTasks || open <= tasksAskedMax
         ? await this.asking.ask(manager, "task_status")
         : before?.tasks ?? [];
-      const categories = fresh.get("categories");
       const inside: Inside = {
         key,
-        categories: (isJxArray(categories) ? categories : []).filter(isJxObject),
+        categories: objectsOf(fresh, "categories"),
         workers,
         tasks,
         trouble: null,

@@ -31,6 +31,7 @@ const analysisOnly = {
   chunkSize: "--chunksize",
   chunksMax: "--maxchunks",
   skipBadFiles: "--skip-bad-files",
+  x509Proxy: "--x509-proxy",
 } as const;
 
 /** Runs a list that was read and checked; returns the exit code. */

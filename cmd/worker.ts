@@ -1,6 +1,6 @@
 /** `wqx worker HOST PORT`, also known as `work_queue_worker` */
 import { type Address, parseManagers } from "../core/addresses.ts";
-import { UsageError } from "../core/errors.ts";
+import { naming, UsageError } from "../core/errors.ts";
 import { parsePorts } from "../core/units.ts";
 import { type Backoff, volatileMs } from "../core/worker/backoff.ts";
 import { CatalogClient, catalogsOf } from "../io/catalog_client.ts";
@@ -54,10 +54,6 @@ export const command = defineCommand({
   },
   options: workerOptions,
   async run({ options, arguments: { host, port }, terminal, program }) {
-    if (options.version) {
-      terminal.stdout.write(`${program} of wqx ${version}\n`);
-      return 0;
-    }
     const backoff = backoffOf(options);
     const notes = notesOn(options);
     using log = openLog(options, program);
@@ -169,16 +165,6 @@ function portOf(text: string): number {
   throw new UsageError(
     `Cannot connect to port "${text}": give the one that the manager listens on`,
   );
-}
-
-/** Says where the wrong text stands. */
-function naming<T>(place: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    if (error instanceof UsageError) throw new UsageError(`${place}: ${error.message}`);
-    throw error;
-  }
 }
 
 function backoffOf({ minBackoff: minMs, maxBackoff: maxMs }: Options): Backoff {

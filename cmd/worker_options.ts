@@ -7,7 +7,9 @@ import { parseCount, parsePort, parseSizeMb, parseTimeMs } from "../core/units.t
 import { defaultBackoff } from "../core/worker/backoff.ts";
 import { protocolsTried } from "../core/worker/guess.ts";
 import { parseConnectionMode, projectPattern } from "../core/catalog/selection.ts";
-import type { OptionRow, OptionRows } from "./cli.ts";
+import { type OptionRows, versionOption } from "./cli.ts";
+import { debugOptions, rotateOption } from "./debug_log.ts";
+import { asText, filled, givenOf, ignoredGroup, ignoredNotes, nameOf } from "./option_values.ts";
 
 /** Work Queue's, for both leaving an idle manager and giving up on finding one. */
 export const timeoutDefaultMs = 900_000;
@@ -32,7 +34,7 @@ const managerOptions = {
     flags: "-C, --catalog HOST[:PORT],…",
     describe: "catalogs to ask, in this order; the port is CATALOG_PORT, else 9097",
     // Which port belongs to an entry without one is not known here.
-    parse: (text: string) => text,
+    parse: asText,
     defaultShown: "those of Notre Dame",
     env: "CATALOG_HOST",
     group: "Finding a manager",
@@ -259,37 +261,10 @@ const taskOptions = {
 } satisfies OptionRows;
 
 const debuggingOptions = {
-  debug: {
-    flags: "-d, --debug SUBSYSTEM",
-    describe: "log what happens in wq, tcp, auth, http, or in all",
-    parse: filled("the name of the subsystem"),
-    repeatable: true,
-    group: "Finding the cause of trouble",
-  },
-  debugFile: {
-    flags: "-o, --debug-file FILE",
-    describe: "log there; :stderr and :stdout are the streams",
-    parse: filled("the name of the file"),
-    default: ":stderr",
-    group: "Finding the cause of trouble",
-  },
-  debugRotateMax: {
-    flags: "    --debug-rotate-max BYTES",
-    describe: "begin a new log at this size and keep one old; 0 never does",
-    parse: parseBytes,
-    default: 10 * 1024 ** 2,
-    defaultShown: "10M",
-    group: "Finding the cause of trouble",
-  },
-  version: {
-    flags: "-v, --version",
-    describe: "print the version",
-    group: "General",
-  },
+  ...debugOptions("log what happens in wq, tcp, auth, http, or in all"),
+  debugRotateMax: rotateOption("    --debug-rotate-max BYTES"),
+  version: versionOption,
 } satisfies OptionRows;
-
-const ignored = "Taken from scripts, without effect here";
-const asText = (text: string) => text;
 
 /** What `describe` says is why they do nothing; {@link notesOn} repeats it to who gives one. */
 const ignoredOptions = {
@@ -298,37 +273,42 @@ const ignoredOptions = {
     describe: "the system finds the size by itself",
     parse: asText,
     env: "TCP_WINDOW_SIZE",
-    group: ignored,
+    group: ignoredGroup,
   },
   tlq: {
     flags: "    --tlq PORT",
     describe: "there is no TLQ server to send the log to",
     parse: parsePort,
-    group: ignored,
+    group: ignoredGroup,
   },
   diskAllocation: {
     flags: "    --disk-allocation",
     describe: "tasks get no file system of their own, so their disk use is not limited",
-    group: ignored,
+    group: ignoredGroup,
   },
-  advertise: { flags: "-a, --advertise", describe: "only foremen advertise", group: ignored },
+  advertise: { flags: "-a, --advertise", describe: "only foremen advertise", group: ignoredGroup },
   measureCapacity: {
     flags: "-c, --measure-capacity",
     describe: "managers measure it, as in cctools",
-    group: ignored,
+    group: ignoredGroup,
   },
-  capacity: { flags: "-p X", describe: "unused in cctools too", parse: asText, group: ignored },
+  capacity: {
+    flags: "-p X",
+    describe: "unused in cctools too",
+    parse: asText,
+    group: ignoredGroup,
+  },
   diskThreshold: {
     flags: "-z, --disk-threshold X",
     describe: "unused in cctools too: see --disk",
     parse: asText,
-    group: ignored,
+    group: ignoredGroup,
   },
   memoryThreshold: {
     flags: "    --memory-threshold X",
     describe: "unused in cctools too: see --memory",
     parse: asText,
-    group: ignored,
+    group: ignoredGroup,
   },
   fastAbort: foremanDetail("-F, --fast-abort X"),
   specifyLog: foremanDetail("    --specify-log FILE"),
@@ -361,22 +341,19 @@ export const workerOptions = {
 
 /** A line for each option that does nothing here. Throws a UsageError for one that is refused. */
 export function notesOn(options: Readonly<Record<string, unknown>>): string[] {
-  const given = (rows: OptionRows) =>
-    Object.entries(rows).filter(([key]) => options[key] !== undefined && options[key] !== false);
-  for (const [, row] of given(refusedOptions)) {
+  for (const row of givenOf(refusedOptions, options)) {
     throw new UsageError(`Cannot take ${nameOf(row)}: ${row.describe}`);
   }
-  return given(ignoredOptions).map(([, row]) =>
-    `${nameOf(row)} has no effect here: ${row.describe}`
-  );
-}
-
-function nameOf({ flags }: OptionRow): string {
-  return /--[a-z-]+/.exec(flags)?.[0] ?? flags.split(" ")[0]!;
+  return ignoredNotes(ignoredOptions, options);
 }
 
 function foremanDetail(flags: string) {
-  return { flags, describe: "it is for foremen, which wqx has not", parse: asText, group: ignored };
+  return {
+    flags,
+    describe: "it is for foremen, which wqx has not",
+    parse: asText,
+    group: ignoredGroup,
+  };
 }
 
 function foremanOption(flags: string) {
@@ -392,13 +369,6 @@ function amount(parse: (text: string) => number, min: number): (text: string) =>
     const digits = /^\s*([+-]?\d+)(?:\.\d*)?\s*$/.exec(text)?.[1] ?? text.trim();
     if (digits === "" || digits.toLowerCase() === "all" || Number(digits) < min) return "all";
     return parse(digits);
-  };
-}
-
-function filled(what: string): (text: string) => string {
-  return (text) => {
-    if (text.trim() === "") throw new UsageError(`${what} is empty`);
-    return text;
   };
 }
 
@@ -424,13 +394,4 @@ function parseProbability(text: string): number {
   const value = text.trim() === "" ? NaN : Number(text);
   if (value >= 0 && value <= 1) return value;
   throw new UsageError(`"${text}" is not a probability: it is 0 to 1`);
-}
-
-/** `10M`, `1G`, `500000`: bytes, K is 1024. */
-export function parseBytes(text: string): number {
-  const [, digits, unit = ""] = /^\s*(\d+)\s*([KMGT]?)B?\s*$/i.exec(text) ?? [];
-  if (digits !== undefined) {
-    return Number(digits) * 1024 ** " KMGT".indexOf(unit.toUpperCase() || " ");
-  }
-  throw new UsageError(`"${text}" is no number of bytes: write 500000, 10M or 1G`);
 }

@@ -37,10 +37,10 @@ export function fileCacheName(path: string, owner: string, version = ""): string
   return `file-${owner}-${md5(hashed)}-${plain(baseName(path))}`;
 }
 
-/** A buffer is known by what is in it. */
-export function bufferInput(bytes: Uint8Array, options: InputOptions): TaskInput {
+/** A buffer is known by what is in it; `mode` is that of the file it becomes. */
+export function bufferInput(bytes: Uint8Array, options: InputOptions, mode = 0o644): TaskInput {
   const cacheName = `buffer-${options.owner}-${md5(bytes)}-${plain(baseName(options.sandboxName))}`;
-  return inputOf({ kind: "buffer", bytes, mode: 0o644 }, cacheName, options);
+  return inputOf({ kind: "buffer", bytes, mode }, cacheName, options);
 }
 
 export function urlInput(url: string, options: InputOptions): TaskInput {

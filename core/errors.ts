@@ -40,6 +40,16 @@ export class DataError extends Error {
   }
 }
 
+/** Calls `parse`; a UsageError of it is thrown with the place of the wrong text before its words. */
+export function naming<T>(place: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof UsageError) throw new UsageError(`${place}: ${error.message}`);
+    throw error;
+  }
+}
+
 /** For the `default` of a switch over a union: a new variant fails to compile until it is handled. */
 export function unreachable(value: never): never {
   throw new Error(`Not a known variant: ${JSON.stringify(value)}`);

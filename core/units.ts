@@ -88,12 +88,18 @@ export function parsePorts(text: string): PortRange {
   return { low, high };
 }
 
+/** One port to listen on, 0 to 65535. */
+export function parsePortOrAny(text: string): number {
+  const { low, high } = parsePorts(text);
+  if (low === high) return low;
+  throw new UsageError(`"${text}" is not a port but a range: one is needed here`);
+}
+
 /** One port to connect to, 1 to 65535. */
 export function parsePort(text: string): number {
-  const { low, high } = parsePorts(text);
-  if (low !== high) throw new UsageError(`"${text}" is not a port but a range: one is needed here`);
-  if (low === 0) throw new UsageError(`"${text}" is not a port to connect to: it is 1 to 65535`);
-  return low;
+  const port = parsePortOrAny(text);
+  if (port === 0) throw new UsageError(`"${text}" is not a port to connect to: it is 1 to 65535`);
+  return port;
 }
 
 export interface CountLimits {

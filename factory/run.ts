@@ -1,6 +1,6 @@
 /** A factory at work: one cycle after the other, until it is told to stop; then everything goes. */
 import { type Address, showAddress } from "../core/addresses.ts";
-import { managersAmong } from "../core/catalog/selection.ts";
+import { anyOf, factoriesOnly, managersAmong, managersOnly } from "../core/catalog/selection.ts";
 import { messageOf, RunError, unreachable } from "../core/errors.ts";
 import type { FactoryFacts } from "../core/factory/advert.ts";
 import { type FactoryAction, type FactoryEvent, FactoryMachine } from "../core/factory/machine.ts";
@@ -8,7 +8,6 @@ import type { Plan } from "../core/factory/plan.ts";
 import type { FactorySettings } from "../core/factory/settings.ts";
 import type { Answer, View } from "../core/factory/view.ts";
 import { workerCommand, type WorkerTerms } from "../core/factory/worker_command.ts";
-import { parseJx } from "../core/jx/parse.ts";
 import { type JxObject, type JxValue, stringOf } from "../core/jx/value.ts";
 import { CatalogClient, sendUpdate } from "../io/catalog_client.ts";
 import { delay } from "../io/clock.ts";
@@ -70,9 +69,7 @@ const removalPollMs = 250;
 /** The last words to a catalog may not hold the end up. */
 const farewellMsMax = 2_000;
 
-const everyManagerAndFactory = parseJx(
-  'type=="wq_master" or type=="wq_manager" or type=="wq_factory"',
-);
+const everyManagerAndFactory = anyOf(managersOnly, factoriesOnly);
 
 /** One factory in its scratch folder, on its batch system. */
 export class Factory {

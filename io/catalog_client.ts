@@ -16,7 +16,7 @@ import {
   parseCatalogs,
   showAddress,
 } from "../core/addresses.ts";
-import { messageOf, RunError, UsageError } from "../core/errors.ts";
+import { messageOf, naming, RunError } from "../core/errors.ts";
 import { matches } from "../core/jx/eval.ts";
 import type { JxExpr } from "../core/jx/expr.ts";
 import { parseJxValue } from "../core/jx/parse.ts";
@@ -362,13 +362,4 @@ export function catalogsOf(option: string | undefined, env: Environment = proces
   if (text) return naming("--catalog", () => parseCatalogs(text, port));
   const hosts = env("CATALOG_HOST")?.trim() || catalogsDefault;
   return naming("environment CATALOG_HOST", () => parseCatalogs(hosts, port));
-}
-
-function naming<T>(place: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    if (error instanceof UsageError) throw new UsageError(`${place}: ${error.message}`);
-    throw error;
-  }
 }

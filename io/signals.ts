@@ -1,5 +1,4 @@
 /** Being told to stop, by a signal or by the death of whoever started us. */
-
 import { constants } from "node:os";
 
 /** How often the parent is looked at. */
@@ -41,6 +40,13 @@ export function stopSignal({ signals, withParent, reason }: StopOptions): StopSi
       clearInterval(polling);
     },
   };
+}
+
+/** Takes no notice of a signal that would end the process. */
+export function ignoring(name: Deno.Signal): Disposable {
+  const nothing = () => {};
+  Deno.addSignalListener(name, nothing);
+  return { [Symbol.dispose]: () => Deno.removeSignalListener(name, nothing) };
 }
 
 export interface Interrupts extends Disposable {

@@ -3,7 +3,14 @@
  * All of it goes on beside the manager, which waits for none of it.
  */
 import { type Address, showAddress } from "../core/addresses.ts";
-import { allOf, anyOf, fieldIs, isManager, managersOnly } from "../core/catalog/selection.ts";
+import {
+  allOf,
+  anyOf,
+  factoriesOnly,
+  fieldIs,
+  isManager,
+  managersOnly,
+} from "../core/catalog/selection.ts";
 import { messageOf, RunError } from "../core/errors.ts";
 import { integerOf, type JxObject, stringOf } from "../core/jx/value.ts";
 import { type AdvertCounts, endedAdvert, isNews } from "../core/status/advert.ts";
@@ -129,7 +136,7 @@ export class Advertiser implements AsyncDisposable {
     const { signal } = this.#stopping;
     const namesakes = allOf(managersOnly, fieldIs("project", project));
     const factories = manager.factories.map((name) =>
-      allOf(fieldIs("type", "wq_factory"), fieldIs("factory_name", name))
+      allOf(factoriesOnly, fieldIs("factory_name", name))
     );
     try {
       const filter = anyOf(namesakes, ...factories);

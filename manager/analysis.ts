@@ -35,6 +35,7 @@ import { type RunOutputs, writeOutputs } from "./outputs.ts";
 import { wqxAsInput } from "./own_program.ts";
 import { pickleName, RunFolder } from "./run_folder.ts";
 import type { Manager } from "./server.ts";
+import { readProxy } from "./x509_proxy.ts";
 
 /** Tasks are made ready for so many per core, and at least so many, ahead of being dispatched. */
 const waitingPerCore = 4;
@@ -99,6 +100,7 @@ export class Analysis {
       processor: bundle,
       partsFolder,
       wqx,
+      ...spec.x509Proxy === undefined ? {} : { x509Proxy: await readProxy(spec.x509Proxy) },
       ...processor.kind === "coffea"
         ? {
           coffeaRunner: new TextEncoder().encode(coffeaRunner),

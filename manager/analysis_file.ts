@@ -28,6 +28,7 @@ import {
   resolveFrom,
   type SourceFile,
 } from "./source_file.ts";
+import { proxyFor } from "./x509_proxy.ts";
 
 /**
  * Checks an analysis file that was read. Throws a UsageError that lists all that is wrong, each
@@ -63,6 +64,12 @@ export async function analysisOf(
   const dynamic = yaml["dynamic-chunksize"];
   const chunksMax = overrides.chunksMax ?? yaml.maxchunks ?? null;
   if (dynamic !== undefined) checkTargets(dynamic, { chunksMax, resources, workers }, complain);
+  const x509Proxy = await proxyFor(files, {
+    key: yaml["x509-proxy"],
+    option: overrides.x509Proxy,
+    folder,
+    complain: (key, text) => key ? complain(["x509-proxy"], text) : problems.addBare(text),
+  });
   const spec: AnalysisSpec = {
     name,
     files,
@@ -78,6 +85,7 @@ export async function analysisOf(
     output: await outputOf(name, yaml.output, overrides, folder, complain, problems),
     retries: overrides.retries ?? yaml.retries,
     skipBadFiles: overrides.skipBadFiles || yaml["skip-bad-files"],
+    ...x509Proxy !== null ? { x509Proxy } : {},
   };
   problems.throwIfAny();
   return spec;

@@ -189,6 +189,13 @@ export const analysisSchema = byShape("a mapping with datasets and processor", {
     retries: countFrom(0).default(5),
     "skip-bad-files": z.boolean().default(false),
     "send-files": word("auto", "always", "never").default("auto"),
+    "x509-proxy": byShape<string | false>("the name of a file, or false", {
+      text,
+      "yes or no": z.boolean().refine((sent) => !sent, {
+        message: "true is not the name of a file: false sends none, and without the key a proxy " +
+          "is looked for",
+      }).transform(() => false as const),
+    }).optional(),
   }),
 });
 

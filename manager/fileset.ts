@@ -4,7 +4,7 @@
  */
 import { glob } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join } from "node:path";
-import type { InputFile } from "../core/analysis/spec.ts";
+import { type InputFile, isXrootdUrl } from "../core/analysis/spec.ts";
 import { UsageError } from "../core/errors.ts";
 import { didYouMean } from "../core/suggest.ts";
 import { type DatasetYaml, filesetSchema, type FileTree } from "./analysis_schema.ts";
@@ -268,12 +268,33 @@ async function resolve(entry: Entry, { folder }: FilesetContext): Promise<readon
 
 function resolveUrl(entry: Entry): readonly Match[] {
   const { name, place } = entry;
+  if (isXrootdUrl(name)) return resolveXrootd(entry);
   if (!/^https?:/i.test(name)) {
-    place.complain(`"${name}" cannot be read: files come from disk or over http and https`);
+    place.complain(
+      `"${name}" cannot be read: files come from disk, over http and https, or from XRootD (root://)`,
+    );
   } else if (!URL.canParse(name)) {
     place.complain(`"${name}" is not a URL`);
   } else if (name.includes("*")) {
     place.complain(`"${name}" is a pattern, and a web server does not list its files: name each`);
+  } else {
+    return [{ entry, file: name, source: name }];
+  }
+  return [];
+}
+
+/** Whether the file is there is for its first task to find out: the manager may have no client. */
+function resolveXrootd(entry: Entry): readonly Match[] {
+  const { name, place } = entry;
+  const [, host = "", path = ""] = /^\w+:\/\/([^/]*)(.*)$/s.exec(name) ?? [];
+  if (host === "" || /^\/*$/.test(path)) {
+    place.complain(`"${name}" names no file of a server, as in root://host:1094//path/file.root`);
+  } else if (path.includes("*")) {
+    const folder = path.replace(/^\/+/, "/").replace(/\/[^/]*\*.*$/s, "") || "/";
+    place.complain(
+      `"${name}" is a pattern, and these are not looked up on XRootD servers: name each file; ` +
+        `"xrdfs ${host} ls ${folder}" lists them`,
+    );
   } else {
     return [{ entry, file: name, source: name }];
   }

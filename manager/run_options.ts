@@ -26,6 +26,8 @@ export interface Overrides {
   readonly retries?: number | undefined;
   /** Only ever switched on: a switch that is not given says nothing. */
   readonly skipBadFiles?: boolean | undefined;
+  /** A file, relative to where the command is run, or `none`. */
+  readonly x509Proxy?: string | undefined;
 }
 
 /** The name of a run that has none: that of its file. */

@@ -1,35 +1,30 @@
 /**
- * The manager's shell: sockets, files and the clock around the scheduler. Each link has one reader
- * and one outbox, so a slow worker delays nobody else.
+ * The manager's shell around the scheduler: events go in, and its actions are done by links, files
+ * and the owner.
  */
 import type { CategorySettings } from "../core/allocation/category.ts";
 import type { AllocationSummary } from "../core/allocation/report.ts";
+import { messageOf } from "../core/errors.ts";
+import { type TaskId, taskId } from "../core/ids.ts";
 import type { MonitorMode } from "../core/monitor/mode.ts";
-import { messageOf, PeerProtocolError, RunError } from "../core/errors.ts";
-import { type TaskId, taskId, type WorkerId, workerId } from "../core/ids.ts";
-import { Decoder } from "../core/protocol/decoder.ts";
-import type { Payload, ToManager } from "../core/protocol/messages.ts";
-import { ToManagerGrammar } from "../core/protocol/to_manager.ts";
 import { blockPieces, textToWorker } from "../core/protocol/to_worker.ts";
-import { defaultLimits, type Limits } from "../core/scheduler/limits.ts";
-import type { ManagerAction, ManagerEvent, Place, Stored } from "../core/scheduler/actions.ts";
+import type { ManagerAction, ManagerEvent } from "../core/scheduler/actions.ts";
 import type { MonitorProgram } from "../core/scheduler/foreign_monitor.ts";
+import { defaultLimits, type Limits } from "../core/scheduler/limits.ts";
 import { Scheduler } from "../core/scheduler/machine.ts";
 import type { OwnerOrder } from "../core/scheduler/orders.ts";
-import type { Attempt, Task, TaskEnd, TaskSpec } from "../core/scheduler/tasks.ts";
+import type { TaskSpec } from "../core/scheduler/tasks.ts";
 import type { WorkerState } from "../core/scheduler/workers.ts";
-import type { Resources } from "../core/resources.ts";
-import { FileSink, nowhere, type Sink, TailSink, UpdateSink } from "../io/files.ts";
-import { delay, within } from "../io/clock.ts";
-import { FileHashes } from "../io/hash.ts";
-import { authenticate, managerPatienceMs } from "../io/handshake.ts";
-import { Link } from "../io/link.ts";
-import { Outbox, type Write } from "../io/outbox.ts";
-import { statusAnswer } from "../core/status/answer.ts";
 import { type Advert, advertOf, type AdvertOptions } from "../core/status/advert.ts";
-import type { OwnerView, SchedulerView, StatusSource } from "../core/status/snapshot.ts";
+import { statusAnswer } from "../core/status/answer.ts";
+import type { SchedulerView, StatusSource } from "../core/status/snapshot.ts";
 import { type QueueStatistics, Statistics } from "../core/status/statistics.ts";
+import { delay } from "../io/clock.ts";
+import { FileHashes } from "../io/hash.ts";
+import type { Write } from "../io/outbox.ts";
 import { factsOf } from "./facts.ts";
+import { anyAddress, type Farewell, Links } from "./links.ts";
+import type { ManagerListener } from "./listener.ts";
 import { openToAll, type Serving } from "./serving.ts";
 import { sendInput, Unreadable } from "./transfer.ts";
 
@@ -38,32 +33,6 @@ const printedBytesUsual = 1024 ** 2;
 
 /** How often silence is looked for. */
 const tickMs = 1000;
-
-/** All of IPv4. */
-const anyAddress = "0.0.0.0";
-
-/** For a worker to take the last lines when the manager closes. */
-const farewellMs = 2000;
-
-/** What the owner of a manager hears of. Called in order, never from within a call of its own. */
-export interface ManagerListener {
-  attemptEnded(id: TaskId, attempt: Attempt, again: boolean): void;
-  returned(task: Task, end: TaskEnd): void;
-  workerJoined(worker: WorkerState): void;
-  workerLeft(worker: WorkerState, why: string): void;
-  /** A connection that did not get so far as to be a worker. */
-  refused(address: string, why: string): void;
-  /** A host gets no tasks for a while. */
-  hostBlocked(host: string, why: string): void;
-  /** A task waits, although workers are connected, for a larger one. */
-  tooLarge(why: string): void;
-  /** A task was given to a worker. */
-  dispatched?(id: TaskId, worker: WorkerState, box: Resources): void;
-  /** After each turn in which something may have changed. */
-  turned?(): void;
-  /** What the owner knows of its tasks besides, for those who ask how they do. */
-  view?(): OwnerView | undefined;
-}
 
 export interface ManagerOptions {
   readonly hostname?: string;
@@ -102,25 +71,12 @@ export interface Presence {
 
 type Dispatch = Extract<ManagerAction, { type: "dispatch" }>;
 
-interface Connection {
-  readonly link: Link;
-  readonly outbox: Outbox;
-  sink: Sink;
-  /** Why we closed it, if we did. */
-  closedBecause: string | null;
-  /** The answer to a question about the status is under way; afterwards the link is closed. */
-  answering: Promise<void> | null;
-}
-
 export class Manager implements AsyncDisposable {
   readonly #scheduler: Scheduler;
-  readonly #connections = new Map<WorkerId, Connection>();
+  readonly #links: Links;
   #serving: Serving;
   #presence: Pick<Presence, "name" | "priority" | "tasksLeft">;
-  readonly #links = new Set<Promise<void>>();
-  readonly #stopping = new AbortController();
   readonly #ticking: ReturnType<typeof setInterval>;
-  readonly #accepting: Promise<void>;
   readonly #statistics = new Statistics();
   readonly #hashes = new FileHashes();
   readonly #startedEpochMs = Date.now();
@@ -129,11 +85,9 @@ export class Manager implements AsyncDisposable {
   #scheduling = false;
   #paused = false;
   #nextTask = 1;
-  #nextWorker = 1;
   #closed = false;
 
   private constructor(
-    private readonly listener: Deno.TcpListener,
     private readonly options: ManagerOptions,
     private readonly owner: ManagerListener,
   ) {
@@ -151,17 +105,31 @@ export class Manager implements AsyncDisposable {
       monitor: options.monitor ?? "off",
       foreignMonitor: options.foreignMonitor ?? null,
     });
-    this.#accepting = this.#accept();
+    this.#links = Links.listen(
+      {
+        hostname: options.hostname ?? anyAddress,
+        port: options.port,
+        printedBytesMax: options.printedBytesMax ?? printedBytesUsual,
+      },
+      {
+        serving: () => this.#serving,
+        workers: this.#scheduler.workers,
+        deliver: (event, nowMs) => this.#deliver(event, nowMs),
+        refused: (address, why) => owner.refused(address, why),
+        workerJoined: (worker) => owner.workerJoined(worker),
+        workerLeft: (worker, why) => owner.workerLeft(worker, why),
+      },
+    );
     this.#ticking = setInterval(() => this.#deliver({ type: "tick" }), tickMs);
   }
 
   /** Throws a RunError if no port of the range is free. */
   static listen(options: ManagerOptions, owner: ManagerListener): Manager {
-    return new Manager(listenInRange(options), options, owner);
+    return new Manager(options, owner);
   }
 
   get port(): number {
-    return this.listener.addr.port;
+    return this.#links.port;
   }
 
   get counts(): Scheduler["counts"] {
@@ -178,7 +146,7 @@ export class Manager implements AsyncDisposable {
 
   /** What catalogs are told of it. */
   advert(options: AdvertOptions): Advert {
-    return advertOf(this.#statusSource(), options);
+    return advertOf(this.status, options);
   }
 
   /** Names of the factories whose limits count. */
@@ -237,7 +205,27 @@ export class Manager implements AsyncDisposable {
 
   /** All that can be told of it now. */
   get status(): StatusSource {
-    return this.#statusSource();
+    const nowMs = performance.now();
+    const { hostname, version } = this.options;
+    const { name, priority, tasksLeft } = this.#presence;
+    return {
+      scheduler: this.#scheduler,
+      statistics: this.#statistics,
+      facts: factsOf({
+        project: name === "" ? null : name,
+        version,
+        priority,
+        tasksLeft,
+        hostname: hostname ?? anyAddress,
+        port: this.port,
+        ssl: this.#serving.identity !== null,
+        startedEpochMs: this.#startedEpochMs,
+        preferredConnection: this.#serving.preferredConnection,
+        hostsBlocked: this.#scheduler.hostsBlocked(nowMs),
+      }),
+      at: { nowMs, epochMs: nowMs + this.#scheduler.options.epochOffsetMs },
+      owner: this.owner.view?.(),
+    };
   }
 
   cancel(id: TaskId): void {
@@ -254,21 +242,12 @@ export class Manager implements AsyncDisposable {
     await this.close("exit");
   }
 
-  /** `release`: workers look for another manager. The port is free at the end. */
-  async close(farewell: "exit" | "release"): Promise<void> {
+  /** The port is free at the end. */
+  async close(farewell: Farewell): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#stopping.abort();
     clearInterval(this.#ticking);
-    this.listener.close();
-    await this.#accepting;
-    const farewells = [...this.#connections.values()].map(async ({ link, outbox }) => {
-      outbox.push(textToWorker({ type: farewell }));
-      // A worker that does not read its farewell is left to find out by itself.
-      await within(farewellMs, outbox.drained());
-      link.close();
-    });
-    await Promise.all([...farewells, ...this.#links]);
+    await this.#links.close(farewell);
   }
 
   // Events and actions
@@ -325,20 +304,19 @@ export class Manager implements AsyncDisposable {
         this.owner.tooLarge(action.why);
         return;
     }
-    const connection = this.#connections.get(action.worker);
+    const connection = this.#links.get(action.worker);
     if (connection === undefined) return; // its link broke in the meantime
-    const { outbox } = connection;
     switch (action.type) {
       case "send":
-        outbox.push(textToWorker(action.message));
+        connection.send(textToWorker(action.message));
         break;
       case "answer_name":
-        outbox.push(`${this.#presence.name}\n`);
+        connection.send(`${this.#presence.name}\n`);
         break;
       case "dispatch":
         this.#tellDispatched(action);
-        if (action.inputs.length > 0) outbox.push((write) => this.#dispatch(action, write));
-        else for (const piece of this.#block(action)) outbox.push(piece);
+        if (action.inputs.length > 0) connection.send((write) => this.#dispatch(action, write));
+        else for (const piece of this.#block(action)) connection.send(piece);
         break;
       case "make_directory":
         try {
@@ -349,15 +327,13 @@ export class Manager implements AsyncDisposable {
         }
         break;
       case "answer_status":
-        outbox.push((write) => this.#answerStatus(action.question, write));
-        connection.answering = outbox.drained().then(() => connection.link.close());
+        connection.answer((write) => this.#answerStatus(action.question, write));
         break;
       case "receive":
-        connection.sink = this.#sinkFor(action.into);
+        connection.receive(action.into);
         break;
       case "close":
-        connection.closedBecause = action.why;
-        connection.link.close();
+        connection.close(action.why);
         break;
     }
   }
@@ -365,19 +341,6 @@ export class Manager implements AsyncDisposable {
   #tellDispatched({ id, worker, block }: Dispatch): void {
     const state = this.#scheduler.workers.get(worker);
     if (state !== undefined) this.owner.dispatched?.(id, state, block);
-  }
-
-  #sinkFor(place: Place): Sink {
-    switch (place.kind) {
-      case "printed":
-        return new TailSink(this.options.printedBytesMax ?? printedBytesUsual);
-      case "file":
-        return new FileSink(place.path, 0o666);
-      case "update":
-        return new UpdateSink(place.path, place.offset);
-      case "nobody":
-        return nowhere;
-    }
   }
 
   async #dispatch(action: Dispatch, write: Write): Promise<void> {
@@ -414,172 +377,9 @@ export class Manager implements AsyncDisposable {
     question: Extract<ManagerAction, { type: "answer_status" }>["question"],
     write: Write,
   ): Promise<void> {
-    for (const piece of statusAnswer(question, this.#statusSource()) ?? []) {
+    for (const piece of statusAnswer(question, this.status) ?? []) {
       await write(piece);
       await delay(0);
     }
   }
-
-  #statusSource(): StatusSource {
-    const nowMs = performance.now();
-    const { hostname, version } = this.options;
-    const { name, priority, tasksLeft } = this.#presence;
-    return {
-      scheduler: this.#scheduler,
-      statistics: this.#statistics,
-      facts: factsOf({
-        project: name === "" ? null : name,
-        version,
-        priority,
-        tasksLeft,
-        hostname: hostname ?? anyAddress,
-        port: this.port,
-        ssl: this.#serving.identity !== null,
-        startedEpochMs: this.#startedEpochMs,
-        preferredConnection: this.#serving.preferredConnection,
-        hostsBlocked: this.#scheduler.hostsBlocked(nowMs),
-      }),
-      at: { nowMs, epochMs: nowMs + this.#scheduler.options.epochOffsetMs },
-      owner: this.owner.view?.(),
-    };
-  }
-
-  // Links
-
-  async #accept(): Promise<void> {
-    for (;;) {
-      let conn: Deno.TcpConn;
-      try {
-        conn = await this.listener.accept();
-      } catch (error) {
-        if (this.#closed) return;
-        // The peer may be gone before it is accepted, or files may have run out for a moment.
-        if (error instanceof Deno.errors.BadResource) return;
-        await delay(100);
-        continue;
-      }
-      const link = this.#admit(new Link(conn)).finally(() => this.#links.delete(link));
-      this.#links.add(link);
-    }
-  }
-
-  /** TLS and password come before the protocol; they cost nobody else any time. */
-  async #admit(link: Link): Promise<void> {
-    const { password, identity } = this.#serving;
-    const patience = { deadlineMs: managerPatienceMs, signal: this.#stopping.signal };
-    let ahead: Uint8Array | undefined;
-    try {
-      if (identity !== null) await link.startTls({ role: "server", identity }, patience);
-      if (password !== null) {
-        ahead = await authenticate(link, password.content, { role: "manager", ...patience });
-      }
-    } catch (error) {
-      link.close();
-      if (!(error instanceof PeerProtocolError)) throw error;
-      this.owner.refused(link.peer, error.message);
-      return;
-    }
-    await this.#serve(link, ahead);
-  }
-
-  async #serve(link: Link, ahead: Uint8Array | undefined): Promise<void> {
-    const worker = workerId(`w${this.#nextWorker++}`);
-    const outbox = new Outbox(
-      link,
-      () => this.#deliver({ type: "moving", worker }),
-      (error) => {
-        connection.closedBecause ??= messageOf(error);
-        link.close();
-      },
-    );
-    const connection: Connection = {
-      link,
-      outbox,
-      sink: nowhere,
-      closedBecause: null,
-      answering: null,
-    };
-    this.#connections.set(worker, connection);
-    this.#deliver({ type: "link_opened", worker, address: link.peer });
-    const state = this.#scheduler.workers.get(worker)!;
-    let why = "it closed the connection";
-    try {
-      const decoder = new Decoder<ToManager>(new ToManagerGrammar());
-      for await (const bytes of link.received(ahead)) {
-        decoder.feed(bytes);
-        const nowMs = performance.now();
-        for (let m = decoder.next(); m !== null; m = decoder.next()) {
-          const storing = this.#received(worker, connection, state, m, nowMs);
-          if (storing !== undefined) await storing;
-        }
-      }
-    } catch (error) {
-      if (!(error instanceof PeerProtocolError)) throw error;
-      why = error.message;
-    } finally {
-      // It may have closed its half after the question.
-      await connection.answering;
-      why = connection.closedBecause ?? why;
-      this.#connections.delete(worker);
-      link.close();
-      await connection.sink.abandon();
-      this.#deliver({ type: "link_closed", worker, why });
-      if (connection.answering === null) this.owner.workerLeft(state, why);
-    }
-  }
-
-  /** Returns a promise only for what has to be waited for: all else is done in this turn. */
-  #received(
-    worker: WorkerId,
-    connection: Connection,
-    state: WorkerState,
-    message: ToManager | Payload,
-    nowMs: number,
-  ): Promise<void> | void {
-    if (message.type !== "payload") {
-      this.#deliver({ type: "received", worker, message }, nowMs);
-      if (message.type === "resource tag") this.owner.workerJoined(state);
-      return;
-    }
-    const { last } = message;
-    const taking = connection.sink.take(message.bytes);
-    if (taking === undefined) return this.#taken(worker, connection, last);
-    return taking.then(() => this.#taken(worker, connection, last));
-  }
-
-  #taken(worker: WorkerId, connection: Connection, last: boolean): Promise<void> | void {
-    if (!last) return this.#deliver({ type: "moving", worker });
-    const { sink } = connection;
-    connection.sink = nowhere;
-    const closing = sink.finish();
-    if (closing === null) return this.#deliver({ type: "stored", worker, stored: storedBy(sink) });
-    return closing.then((why) => {
-      const stored: Stored = why === null ? storedBy(sink) : { kind: "failed", why };
-      this.#deliver({ type: "stored", worker, stored });
-    });
-  }
-}
-
-function storedBy(sink: Sink): Stored {
-  return sink instanceof TailSink
-    ? { kind: "printed", bytes: sink.bytes, isCut: sink.isCut }
-    : { kind: "file" };
-}
-
-function listenInRange({ port, hostname = anyAddress }: ManagerOptions): Deno.TcpListener {
-  let trouble: unknown;
-  for (let candidate = port.low; candidate <= port.high; candidate++) {
-    try {
-      return Deno.listen({ hostname, port: candidate });
-    } catch (error) {
-      trouble = error;
-    }
-  }
-  const which = port.low === port.high
-    ? `port ${port.low}`
-    : `any port from ${port.low} to ${port.high}`;
-  const why = trouble instanceof Deno.errors.AddrInUse
-    ? "in use by another program; choose another one with --port, or 0 for any free one"
-    : messageOf(trouble);
-  throw new RunError(`Cannot listen on ${which}: ${why}`);
 }

@@ -178,7 +178,11 @@ async function run(
 export function wqxOptions(output: string): BuildOptions {
   return {
     entry: fileURLToPath(new URL("../main.ts", import.meta.url)),
-    assets: [fileURLToPath(import.meta.resolve("esbuild-wasm/esbuild.wasm"))],
+    assets: [
+      fileURLToPath(import.meta.resolve("esbuild-wasm/esbuild.wasm")),
+      // A thread starts from a file of its own.
+      fileURLToPath(new URL("../io/xrootd_thread.ts", import.meta.url)),
+    ],
     output,
   };
 }

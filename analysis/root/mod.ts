@@ -1,5 +1,5 @@
 /**
- * ROOT trees as columns, from disk or by HTTP. Only the baskets that overlap the events asked for,
+ * ROOT trees as columns, from disk, by HTTP or by XRootD. Only the baskets that overlap the events asked for,
  * of the branches asked for, are read.
  */
 import type { Column } from "../../core/columns.ts";
@@ -41,7 +41,7 @@ export interface TreeReader extends AsyncDisposable {
 }
 
 /**
- * Opens a tree of a ROOT file: `source` is a path or an http(s) URL, `tree` may name folders
+ * Opens a tree of a ROOT file: `source` is a path, an http(s) or a root URL, `tree` may name folders
  * (`folder/Events`). Throws DataError whose message names the file, or the signal's reason.
  */
 export async function openTree(
@@ -69,11 +69,16 @@ function openSource(source: string, options: SourceOptions): Promise<ByteSource>
     case "http":
     case "https":
       return openUrl(source, options);
+    case "root":
+    case "roots":
+    case "xroot":
+    case "xroots":
+      return import("./xrootd.ts").then(({ openXrootd }) => openXrootd(source, options));
     default:
       throw new DataError(
         "unreachable",
         `Cannot read ${JSON.stringify(source)}: ${scheme}:// is not spoken here; ` +
-          "use an http(s) address of the same file, or a copy on disk",
+          "use an http(s) or root address of the same file, or a copy on disk",
       );
   }
 }

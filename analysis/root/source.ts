@@ -1,5 +1,5 @@
 /**
- * Bytes of a file by range, from disk or by HTTP. Ranges that lie close together are read as one,
+ * Bytes of a file by range, from disk, by HTTP or by XRootD. Ranges that lie close together are read as one,
  * because a seek or a round trip costs more than a few bytes too many.
  */
 import { DataError, messageOf } from "../../core/errors.ts";
@@ -19,6 +19,8 @@ export interface SourceOptions {
   readonly signal?: AbortSignal;
   /** Longest silence of a server before it counts as unreachable. */
   readonly timeoutMs?: number;
+  /** File names of the XRootD client's library, in place of those by which it is known. */
+  readonly xrootdLibraries?: readonly string[];
 }
 
 export interface ByteSource extends AsyncDisposable {
@@ -62,7 +64,7 @@ export function spansOf(ranges: readonly Range[], gapBytes: number): Span[] {
   return spans;
 }
 
-/** What differs between disk and HTTP. */
+/** What differs between disk, HTTP and XRootD. */
 export interface Access {
   readonly name: string;
   readonly size: number;
@@ -73,7 +75,7 @@ export interface Access {
   readonly preread: Uint8Array;
   /** Exactly the bytes of the span, or it throws. */
   fetch(span: Range, signal: AbortSignal): Promise<Uint8Array>;
-  close(): void;
+  close(): void | Promise<void>;
 }
 
 /** A source over an access: joins ranges, keeps some spans in flight, counts bytes. */
@@ -120,9 +122,8 @@ export function sourceOf(access: Access, options: SourceOptions): ByteSource {
       // The first failure aborted the others, so it is the reason even of theirs.
       signal.throwIfAborted();
     },
-    [Symbol.asyncDispose]() {
-      access.close();
-      return Promise.resolve();
+    async [Symbol.asyncDispose]() {
+      await access.close();
     },
   };
 }
@@ -138,9 +139,13 @@ export async function readOne(
   return result;
 }
 
-/** Opens a local file. Throws DataError `unreachable`. */
-export async function openPath(path: string, options: SourceOptions): Promise<ByteSource> {
-  const name = JSON.stringify(path);
+/** Opens a local file, which may be a copy of another. Throws DataError `unreachable`. */
+export async function openPath(
+  path: string,
+  options: SourceOptions,
+  copy?: { readonly name: string; readonly closed: () => void },
+): Promise<ByteSource> {
+  const name = copy?.name ?? JSON.stringify(path);
   let file: Deno.FsFile;
   try {
     file = await Deno.open(path);
@@ -167,7 +172,10 @@ export async function openPath(path: string, options: SourceOptions): Promise<By
         last = own.catch(() => {});
         return own;
       },
-      close: () => file.close(),
+      close: () => {
+        file.close();
+        copy?.closed();
+      },
     }, options);
   } catch (error) {
     file.close();
@@ -194,7 +202,8 @@ async function readFully(file: Deno.FsFile, { start, bytes }: Range, name: strin
   return data;
 }
 
-function pastEnd({ name, size }: { name: string; size: number }, wanted: number): DataError {
+/** A file that ends before byte `wanted`. */
+export function pastEnd({ name, size }: { name: string; size: number }, wanted: number): DataError {
   return new DataError(
     "truncated",
     `Cannot read ${name}: it is cut off: byte ${wanted} is needed, and it has ${size}. ` +

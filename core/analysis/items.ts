@@ -12,8 +12,15 @@ import {
   outcomeFileName,
   processorFileName,
   resultFileName,
+  x509ProxyFileName,
 } from "./job.ts";
-import type { AnalysisSpec, CoffeaSpec, InputFile, ResourceRequest } from "./spec.ts";
+import {
+  type AnalysisSpec,
+  type CoffeaSpec,
+  type InputFile,
+  isXrootdUrl,
+  type ResourceRequest,
+} from "./spec.ts";
 import type { TreeNode } from "./tree.ts";
 
 export type Category = "preprocessing" | "processing" | "accumulating";
@@ -59,6 +66,8 @@ export interface TaskContext {
   readonly processor: { readonly code: Uint8Array; readonly postprocess: boolean } | null;
   /** For a processor of coffea: the program that runs its jobs. */
   readonly coffeaRunner?: Uint8Array;
+  /** The user's x509 proxy, for tasks that open files of XRootD. */
+  readonly x509Proxy?: Uint8Array;
   /** Folder of partial results and outcomes; absolute. */
   readonly partsFolder: string;
   /** wqx itself, for workers that are not of wqx; named `wqx` in the sandbox. */
@@ -109,7 +118,7 @@ export function taskOf(item: Item, id: string, context: TaskContext): TaskSpec {
     request: undeclared,
     inputs: inputsOf(item, id, context),
     outputs: item.kind === "preprocess" ? [outcome] : [result, ...told, outcome],
-    env: [],
+    env: proxyOf(item, context) === null ? [] : [`X509_USER_PROXY=${x509ProxyFileName}`],
     retriesMax: spec.retries,
   };
 }
@@ -140,6 +149,10 @@ function inputsOf(item: Item, id: string, context: TaskContext): TaskInput[] {
   const inputs: TaskInput[] = [jobInput(jobOf(item, context), id)];
   if (spec.processor.kind !== "coffea") inputs.push(wqxInput(context.wqx));
   if (item.kind !== "accumulate" && item.file.send) inputs.push(dataInput(item.file));
+  const proxy = proxyOf(item, context);
+  if (proxy !== null) {
+    inputs.push(bufferInput(proxy, { sandboxName: x509ProxyFileName, owner: shared }, 0o600));
+  }
   if (item.kind === "accumulate") {
     item.parts.forEach((part, i) =>
       inputs.push(fileInput(part.path, { sandboxName: partName(i), owner: id }))
@@ -164,6 +177,11 @@ function inputsOf(item: Item, id: string, context: TaskContext): TaskInput[] {
     }
   }
   return inputs;
+}
+
+function proxyOf(item: Item, { x509Proxy }: TaskContext): Uint8Array | null {
+  if (item.kind === "accumulate" || !isXrootdUrl(item.file.source)) return null;
+  return x509Proxy ?? null;
 }
 
 function isPostprocessed(item: Item, { processor }: TaskContext): boolean {

@@ -18,6 +18,9 @@ export const coffeaRunnerFileName = "wqx_coffea.py";
 /** What of coffea's final result can be told in JSON: a {@link CoffeaResult}. */
 export const coffeaResultFileName = "result.json";
 
+/** In the sandbox, of a task that opens files of XRootD; `X509_USER_PROXY` names it. */
+export const x509ProxyFileName = "x509_proxy";
+
 /** Exit code of a task that could not even write outcome.json (EX_IOERR of sysexits.h). */
 export const outcomeLostExitCode = 74;
 

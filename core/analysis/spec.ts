@@ -14,6 +14,11 @@ export interface InputFile {
   readonly tree: string;
 }
 
+/** Whether the file is one of XRootD. */
+export function isXrootdUrl(source: string): boolean {
+  return /^x?roots?:\/\//i.test(source);
+}
+
 /** Chunks that grow or shrink until tasks take what they should. */
 export interface DynamicChunkSize extends ChunkTargets {
   /** `robust` is wqx's own; `coffea` does as coffea's executor, for comparison. */
@@ -79,4 +84,6 @@ export interface AnalysisSpec {
   /** How often a failed task is tried again. */
   readonly retries: number;
   readonly skipBadFiles: boolean;
+  /** Absolute path of the x509 proxy that tasks with files of XRootD are sent. */
+  readonly x509Proxy?: string;
 }

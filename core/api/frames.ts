@@ -73,6 +73,8 @@ interface Head {
 /** Frames out of pieces. Throws a PeerProtocolError for what is no frame, and is of no use then. */
 export class FrameDecoder {
   #pieces: Uint8Array[] = [];
+  /** Of the first piece, so many bytes have been taken. */
+  #at = 0;
   #size = 0;
   #head: Head | null = null;
 
@@ -106,14 +108,15 @@ export class FrameDecoder {
     if (count === 0) return nothing;
     this.#size -= count;
     const first = this.#pieces[0]!;
-    if (first.length > count) {
-      this.#pieces[0] = first.subarray(count);
-      return first.subarray(0, count);
+    const end = this.#at + count;
+    if (first.length >= end) {
+      const taken = first.subarray(this.#at, end);
+      if (first.length > end) this.#at = end;
+      else this.#dropFirst();
+      return taken;
     }
-    if (first.length === count) {
-      this.#pieces.shift();
-      return first;
-    }
+    this.#pieces[0] = first.subarray(this.#at);
+    this.#at = 0;
     const taken = new Uint8Array(count);
     let filled = 0;
     let used = 0;
@@ -131,13 +134,20 @@ export class FrameDecoder {
     this.#pieces.splice(0, used);
     return taken;
   }
+
+  #dropFirst(): void {
+    this.#pieces.shift();
+    this.#at = 0;
+  }
 }
 
 function headOf(bytes: Uint8Array): Head {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const [jsonBytes, rawBytes, which, request] = [0, 4, 8, 12].map((at) =>
-    view.getUint32(at, true)
-  ) as [number, number, number, number];
+  const [jsonBytes, rawBytes, which, request] = [
+    numberAt(bytes, 0),
+    numberAt(bytes, 4),
+    numberAt(bytes, 8),
+    numberAt(bytes, 12),
+  ];
   if (!kinds.has(which)) throw new PeerProtocolError(`a frame of unknown kind ${which}`);
   if (jsonBytes > jsonBytesMax) {
     throw new PeerProtocolError(`a frame with ${jsonBytes} bytes of JSON, above ${jsonBytesMax}`);
@@ -146,6 +156,11 @@ function headOf(bytes: Uint8Array): Head {
     throw new PeerProtocolError(`a frame with ${rawBytes} raw bytes, above ${rawBytesMax}`);
   }
   return { jsonBytes, rawBytes, kind: which as Kind, request };
+}
+
+/** A client may send each task in a frame of its own: a view for each is felt. */
+function numberAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! | bytes[at + 1]! << 8 | bytes[at + 2]! << 16 | bytes[at + 3]! << 24) >>> 0;
 }
 
 function parse(json: Uint8Array): unknown {

@@ -2,7 +2,7 @@
 import { type Address, showAddress } from "../addresses.ts";
 import { UsageError } from "../errors.ts";
 import type { JxExpr } from "../jx/expr.ts";
-import { integerOf, isJxArray, isJxObject, isTrue, type JxObject, stringOf } from "../jx/value.ts";
+import { integerOf, isJxArray, isTrue, type JxObject, objectsOf, stringOf } from "../jx/value.ts";
 import { didYouMean } from "../suggest.ts";
 import { posixRegex, type TextPattern } from "../posix_regex.ts";
 
@@ -75,6 +75,37 @@ export function isManager(record: JxObject): boolean {
   return type === "wq_master" || type === "wq_manager";
 }
 
+/** All factories, as {@link isFactory} knows them. */
+export const factoriesOnly = fieldIs("type", "wq_factory");
+
+export function isFactory(record: JxObject): boolean {
+  return record.get("type") === "wq_factory";
+}
+
+/** `host:port` of the manager that a foreman works for; `null` for all others. */
+export function managerOfForeman(record: JxObject): string | null {
+  const place = stringOf(record, "my_manager");
+  // What a foreman says that has lost its manager.
+  return place === "127.0.0.1:-1" ? null : place;
+}
+
+/** Hosts on which a manager lets no tasks run. */
+export function hostsBlockedBy(manager: JxObject): string[] {
+  const blocked = manager.get("workers_blocked");
+  // Old managers write one string with blanks between the names.
+  const names = typeof blocked === "string" ? blocked.split(/\s+/) : blocked;
+  if (!isJxArray(names)) return [];
+  return names.filter((name) => typeof name === "string").filter((name) => name.trim() !== "");
+}
+
+/** Records of managers whose project matches. */
+export function managersNamed(records: readonly JxObject[], pattern: TextPattern): JxObject[] {
+  return records.filter((record) => {
+    const project = record.get("project");
+    return isManager(record) && typeof project === "string" && pattern.test(project);
+  });
+}
+
 /**
  * The managers among the records of a catalog whose project matches; records that give no place to
  * connect to are left out. `mode` wins over what the record prefers.
@@ -84,9 +115,8 @@ export function managersAmong(
   pattern: TextPattern,
   mode: ConnectionMode | undefined,
 ): FoundManager[] {
-  return records.flatMap((record) => {
-    const project = record.get("project");
-    if (!isManager(record) || typeof project !== "string" || !pattern.test(project)) return [];
+  return managersNamed(records, pattern).flatMap((record) => {
+    const project = String(record.get("project"));
     const port = integerOf(record, "port");
     const addresses = hostsOf(record, mode).map((host) => ({ host, port }));
     const first = addresses[0];
@@ -110,9 +140,8 @@ function hostsOf(record: JxObject, mode: ConnectionMode | undefined): string[] {
     const name = stringOf(record, "name");
     return name === null ? apparent : [name];
   }
-  const interfaces = record.get("network_interfaces");
-  const hosts = (isJxArray(interfaces) ? interfaces : []).flatMap((entry) =>
-    isJxObject(entry) ? present(stringOf(entry, "address") ?? stringOf(entry, "host")) : []
+  const hosts = objectsOf(record, "network_interfaces").flatMap((entry) =>
+    present(stringOf(entry, "address") ?? stringOf(entry, "host"))
   );
   return [...new Set([...hosts, ...apparent])];
 }

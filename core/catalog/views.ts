@@ -2,16 +2,9 @@
  * Records of a catalog as typed rows, for web pages, the JSON API and `wqx status`. Records come
  * from strangers: any field may be missing or of another type, which rows show as `null`.
  */
-import {
-  integerOf,
-  isJxArray,
-  isJxObject,
-  isTrue,
-  type JxObject,
-  type JxValue,
-} from "../jx/value.ts";
+import { amountOf, isJxArray, isJxObject, isTrue, type JxObject, objectsOf } from "../jx/value.ts";
 import type { Resources } from "../resources.ts";
-import { isManager } from "./selection.ts";
+import { hostsBlockedBy, isFactory, isManager, managerOfForeman } from "./selection.ts";
 
 /** Longer texts are cut: no honest name or path is longer, and a row must stay a row. */
 export const textLettersMax = 200;
@@ -154,7 +147,7 @@ export type RecordKind = "manager" | "factory" | "service";
 /** What kind of row a record becomes. TaskVine's are services here: wqx does not speak with them. */
 export function kindOf(record: JxObject): RecordKind {
   if (isManager(record)) return "manager";
-  return record.get("type") === "wq_factory" ? "factory" : "service";
+  return isFactory(record) ? "factory" : "service";
 }
 
 export function serviceRow(record: JxObject): ServiceRow {
@@ -174,7 +167,7 @@ export function serviceRow(record: JxObject): ServiceRow {
 
 export function managerRow(record: JxObject): ManagerRow {
   const amount = (key: string) => amountOf(record, key);
-  const worksFor = textOf(record, "my_manager");
+  const worksFor = managerOfForeman(record);
   return {
     ...serviceRow(record),
     ssl: isTrue(record, "ssl"),
@@ -189,11 +182,10 @@ export function managerRow(record: JxObject): ManagerRow {
     workers: amount("workers") ?? amount("workers_connected"),
     workersBusy: amount("workers_busy"),
     workersIdle: amount("workers_idle"),
-    hostsBlocked: textsOf(record.get("workers_blocked")),
+    hostsBlocked: hostsBlockedBy(record).slice(0, entriesMax).map(presentable),
     resources: inUseOf(record, "_inuse", "_total"),
     capacity: amount("capacity_tasks"),
-    // What a foreman says that has lost its manager.
-    worksFor: worksFor === "127.0.0.1:-1" ? null : worksFor,
+    worksFor: worksFor === null ? null : presentable(worksFor),
   };
 }
 
@@ -210,7 +202,7 @@ export function factoryRow(record: JxObject): FactoryRow {
     requested: amount("workers_requested"),
     toConnect: amount("workers_to_connect"),
     workersMax: amount("max_workers"),
-    managers: objectsOf(record.get("managers")).map((entry) => ({
+    managers: entriesOf(record, "managers").map((entry) => ({
       project: textOf(entry, "project"),
       host: textOf(entry, "name"),
       port: amountOf(entry, "port"),
@@ -219,14 +211,15 @@ export function factoryRow(record: JxObject): FactoryRow {
 }
 
 export function managerDetail(record: JxObject): ManagerDetail {
-  const workers = record.get("wqx_workers");
   return {
     ...managerRow(record),
     workingDir: textOf(record, "working_dir"),
-    categories: objectsOf(record.get("categories")).map(categoryView).filter(({ name }) =>
+    categories: entriesOf(record, "categories").map(categoryView).filter(({ name }) =>
       name !== wholeQueue
     ),
-    workerList: isJxArray(workers) ? objectsOf(workers).map(workerView) : null,
+    workerList: isJxArray(record.get("wqx_workers"))
+      ? entriesOf(record, "wqx_workers").map(workerView)
+      : null,
     wanted: eachResource((name) => amountOf(record, `tasks_total_${wireNames[name]}`)),
   };
 }
@@ -356,13 +349,6 @@ export function isAbout(
   return text.toLowerCase().split(/\s+/).every((word) => all.includes(word));
 }
 
-/** A number that can be counted with; `null` if it is missing, of another type or infinite. */
-export function amountOf(record: JxObject, key: string): number | null {
-  const value = record.get(key);
-  if (typeof value === "bigint") return integerOf(record, key);
-  return typeof value === "number" && Number.isFinite(value) ? value : null;
-}
-
 /** A text fit to be shown: of one line, not too long; `null` if it is missing or of another type. */
 export function textOf(record: JxObject, key: string): string | null {
   const value = record.get(key);
@@ -383,16 +369,8 @@ export function presentable(text: string): string {
     : `${letters.slice(0, textLettersMax - 1).join("")}…`;
 }
 
-function textsOf(value: JxValue | undefined): string[] {
-  // Older managers write the names of hosts into one string.
-  const all = typeof value === "string" ? value.split(/\s+/) : isJxArray(value) ? value : [];
-  return all.slice(0, entriesMax).flatMap((one) =>
-    typeof one === "string" && one.trim() !== "" ? [presentable(one)] : []
-  );
-}
-
-function objectsOf(value: JxValue | undefined): JxObject[] {
-  return isJxArray(value) ? value.slice(0, entriesMax).filter(isJxObject) : [];
+function entriesOf(record: JxObject, key: string): JxObject[] {
+  return objectsOf(record, key).slice(0, entriesMax);
 }
 
 function inUseOf(object: JxObject, inUse: string, total: string): ResourcesInUse {

@@ -2,6 +2,7 @@
  * The factory's mind: what it hears goes in as events, what it wants done comes out as actions.
  * A shell asks catalog and batch system, hands in what they said, then one `tick` a cycle.
  */
+import { hostsBlockedBy } from "../catalog/selection.ts";
 import type { NowMs } from "../env.ts";
 import { unreachable } from "../errors.ts";
 import type { JxObject } from "../jx/value.ts";
@@ -13,7 +14,7 @@ import { peersAmong } from "./peers.ts";
 import { type Plan, plan } from "./plan.ts";
 import type { FactorySettings } from "./settings.ts";
 import { type RunningJob, unconnectedHosts } from "./unconnected.ts";
-import { type Answer, emptyView, hostsBlockedBy, type View, viewOf } from "./view.ts";
+import { type Answer, emptyView, type View, viewOf } from "./view.ts";
 
 export interface MachineOptions {
   readonly facts: FactoryFacts;
@@ -102,7 +103,8 @@ export class FactoryMachine {
   }
 
   get hostsBlocked(): string[] {
-    return hostsBlockedBy(this.#answer?.view.managers ?? []);
+    const managers = this.#answer?.view.managers ?? [];
+    return [...new Set(managers.flatMap(hostsBlockedBy))].sort();
   }
 
   /** Throws a UsageError where a name of the settings is no regular expression. */

@@ -9,7 +9,8 @@
  * overshoot by no more than the other's part, and a part that its owner cannot bring (its queue is
  * stuck, it is at its maximum) is divided among the rest as soon as its record says so.
  */
-import { integerOf, isJxArray, isJxObject, type JxObject, stringOf } from "../jx/value.ts";
+import { isFactory } from "../catalog/selection.ts";
+import { integerOf, type JxObject, objectsOf, stringOf } from "../jx/value.ts";
 
 /** A record that is this much older than the newest is of a factory that is gone. */
 const peerAgeSMax = 180;
@@ -42,7 +43,7 @@ export function peersAmong(
     readonly project: string | null;
   },
 ): Peer[] {
-  const factories = records.filter((record) => record.get("type") === "wq_factory");
+  const factories = records.filter(isFactory);
   const newest = Math.max(0, ...factories.map((record) => integerOf(record, "lastheardfrom")));
   const here = new Set(ours.managers.map(managerKey));
   return factories.flatMap((record) => {
@@ -71,8 +72,7 @@ export function peersAmong(
 
 /** Of its work, how much is at these managers, 0 to 1. */
 function partOf(record: JxObject, here: ReadonlySet<string>, project: string | null): number {
-  const listed = record.get("managers");
-  const managers = isJxArray(listed) ? listed.filter(isJxObject) : [];
+  const managers = objectsOf(record, "managers");
   if (managers.length === 0) {
     // It has seen none yet, or they are gone for both of us.
     return project !== null && stringOf(record, "project_regex") === project ? 1 : 0;

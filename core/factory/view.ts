@@ -1,6 +1,6 @@
 /** What a factory sees of managers, foremen and other factories in the records it is given. */
-import { isManager, projectPattern } from "../catalog/selection.ts";
-import { integerOf, isJxArray, type JxObject } from "../jx/value.ts";
+import { isFactory, managersNamed, projectPattern } from "../catalog/selection.ts";
+import { integerOf, type JxObject } from "../jx/value.ts";
 import type { FactorySettings } from "./settings.ts";
 
 export interface View {
@@ -31,14 +31,7 @@ export function viewOf(
   settings: FactorySettings,
   protocols: readonly number[] | null,
 ): View {
-  const managers = records.filter(isManager);
-  const ofProject = (name: string) => {
-    const pattern = projectPattern(name);
-    return managers.filter((record) => {
-      const project = record.get("project");
-      return typeof project === "string" && pattern.test(project);
-    });
-  };
+  const ofProject = (name: string) => managersNamed(records, projectPattern(name));
   const { managerName, foremenName } = settings;
   const named = direct !== null ? [direct] : managerName === null ? [] : ofProject(managerName);
   const speaks = (record: JxObject) => {
@@ -48,18 +41,7 @@ export function viewOf(
   return {
     managers: named.filter(speaks),
     foremen: foremenName === null ? null : ofProject(foremenName),
-    factories: records.filter((record) => record.get("type") === "wq_factory"),
+    factories: records.filter(isFactory),
     foreign: named.filter((record) => !speaks(record)),
   };
-}
-
-/** Hosts on which the managers let no tasks run. */
-export function hostsBlockedBy(managers: readonly JxObject[]): string[] {
-  const hosts = managers.flatMap((record) => {
-    const blocked = record.get("workers_blocked");
-    // Old managers write one string with blanks between the names.
-    const names = typeof blocked === "string" ? blocked.split(" ") : blocked;
-    return isJxArray(names) ? names.filter((name) => typeof name === "string") : [];
-  });
-  return [...new Set(hosts)].filter((host) => host !== "").sort();
 }

@@ -36,6 +36,19 @@ export function numberOf(object: JxObject, key: string): number {
   return typeof value === "bigint" || typeof value === "number" ? Number(value) : 0;
 }
 
+/** A number that can be counted with; `null` if it is missing, of another type or infinite. */
+export function amountOf(object: JxObject, key: string): number | null {
+  const value = object.get(key);
+  const amount = typeof value === "bigint" ? Number(value) : value;
+  return typeof amount === "number" && Number.isFinite(amount) ? amount : null;
+}
+
+/** The objects of a list; none if it is missing or of another type. */
+export function objectsOf(object: JxObject, key: string): JxObject[] {
+  const value = object.get(key);
+  return isJxArray(value) ? value.filter(isJxObject) : [];
+}
+
 /** Whether the field is exactly `true`. */
 export function isTrue(object: JxObject, key: string): boolean {
   return object.get(key) === true;

@@ -1,5 +1,5 @@
 /** Limits of a command: read as people and managers write them, and held against what it used. */
-import { UsageError } from "../errors.ts";
+import { messageOf, naming, UsageError } from "../errors.ts";
 import { didYouMean } from "../suggest.ts";
 import { parseSizeMb, parseTimeMs } from "../units.ts";
 import {
@@ -76,12 +76,10 @@ export function parseLimits(text: string): ParsedLimits {
  * `memory: 500`. Throws a UsageError that names `path`.
  */
 export function parseLimitsFile(text: string, path: string): ParsedLimits {
-  try {
-    return text.trimStart().startsWith("{") ? collect(jsonPairs(text)) : parseLimits(text);
-  } catch (error) {
-    if (error instanceof UsageError) throw new UsageError(`${path}: ${error.message}`);
-    throw error;
-  }
+  return naming(
+    path,
+    () => text.trimStart().startsWith("{") ? collect(jsonPairs(text)) : parseLimits(text),
+  );
 }
 
 function jsonPairs(text: string): [string, unknown][] {
@@ -89,8 +87,7 @@ function jsonPairs(text: string): [string, unknown][] {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`not JSON (${why}): write {"memory": [500, "MB"]}`);
+    throw new UsageError(`not JSON (${messageOf(error)}): write {"memory": [500, "MB"]}`);
   }
   return Object.entries(value as Record<string, unknown>).map(([name, one]) => [
     name,
@@ -122,13 +119,10 @@ function limitOf(row: ResourceRow, value: unknown): number {
   const number = text === "" ? NaN : Number(text);
   if (number === -1) return -1;
   if (number >= 0 && Number.isFinite(number)) return number * row.scale;
-  try {
-    if (/^\d/.test(text) && row.unit === "MB") return parseSizeMb(text) * row.scale;
-    if (/^\d/.test(text) && row.unit === "s") return parseTimeMs(text);
-  } catch (error) {
-    if (error instanceof UsageError) throw new UsageError(`${row.name}: ${error.message}`);
-    throw error;
+  if (/^\d/.test(text) && row.unit === "MB") {
+    return naming(row.name, () => parseSizeMb(text)) * row.scale;
   }
+  if (/^\d/.test(text) && row.unit === "s") return naming(row.name, () => parseTimeMs(text));
   throw new UsageError(
     `${row.name}: "${text}" is not a limit: write a number of ${row.unit}, or -1 for none`,
   );

@@ -1,10 +1,11 @@
 /** The panes of the live screen: of which records they are lists, and what each column shows. */
 import {
+  amountOf,
   integerOf,
-  isJxArray,
   isJxObject,
   type JxObject,
   numberOf,
+  objectsOf,
   stringOf,
 } from "../jx/value.ts";
 import { formatDuration, formatShort, formatSizeMb } from "../units.ts";
@@ -104,9 +105,8 @@ export function partOf(part: number, of: number, format: (value: number) => stri
 
 /** `null` where the record does not say, or says -1. */
 function valueOf(record: JxObject, key: string): number | null {
-  const value = record.get(key);
-  if (typeof value !== "bigint" && typeof value !== "number") return null;
-  return Number(value) < 0 ? null : Number(value);
+  const amount = amountOf(record, key);
+  return amount === null || amount < 0 ? null : amount;
 }
 
 function formatCount(value: number): string {
@@ -302,9 +302,8 @@ export const panes: Readonly<Record<PaneName, Pane>> = {
 
 /** Whether a factory serves a manager, as far as its record says. */
 export function servesManager(factory: JxObject, manager: JxObject): boolean {
-  const managers = factory.get("managers");
-  return (isJxArray(managers) ? managers : []).some((one) =>
-    isJxObject(one) && stringOf(one, "project") === stringOf(manager, "project") &&
+  return objectsOf(factory, "managers").some((one) =>
+    stringOf(one, "project") === stringOf(manager, "project") &&
     integerOf(one, "port") === integerOf(manager, "port")
   );
 }

@@ -1,6 +1,7 @@
 /** Which tables `work_queue_status` has, of what they are made, and what they are asked with. */
 import type { ManagerQuestion } from "./questions.ts";
-import { integerOf, isJxArray, isJxObject, type JxObject, stringOf } from "../jx/value.ts";
+import { managerOfForeman } from "../catalog/selection.ts";
+import { integerOf, type JxObject, objectsOf, stringOf } from "../jx/value.ts";
 import type { TextPattern } from "../posix_regex.ts";
 import type { TableColumn } from "./table_layout.ts";
 
@@ -138,42 +139,34 @@ export function tableWidth(variable: string | undefined, window: number | null):
   return given >= widthMin ? given : widthDefault;
 }
 
-/** What a foreman that serves nobody says of its manager. */
-const noManager = "127.0.0.1:-1";
-
 /**
  * Managers whose project matches, each followed by the foremen that serve it, theirs by those that
  * serve them, and so on, with `>`, `->` … before their names.
  */
 export function managerTree(records: readonly JxObject[], pattern: TextPattern | null): JxObject[] {
-  const serving = (record: JxObject) => stringOf(record, "my_manager");
-  const isRoot = (record: JxObject) => (serving(record) ?? noManager) === noManager;
   const named = (record: JxObject) => pattern?.test(stringOf(record, "project") ?? "") ?? true;
   const seen = new Set<JxObject>();
   const below = (manager: JxObject, depth: number): JxObject[] => {
     const places = placesOf(manager);
     return records.flatMap((record) => {
-      const at = serving(record);
+      const at = managerOfForeman(record);
       // Foremen that serve one another in a circle are shown once.
-      if (at === null || isRoot(record) || !places.has(at) || seen.has(record)) return [];
+      if (at === null || !places.has(at) || seen.has(record)) return [];
       seen.add(record);
       const project = `${"-".repeat(depth - 1)}>${stringOf(record, "project") ?? ""}`;
       return [new Map(record).set("project", project), ...below(record, depth + 1)];
     });
   };
-  return records.filter((record) => isRoot(record) && named(record))
+  return records.filter((record) => managerOfForeman(record) === null && named(record))
     .flatMap((record) => [record, ...below(record, 1)]);
 }
 
 /** Everywhere a manager can be: a foreman tells the one that it found. */
 function placesOf(record: JxObject): ReadonlySet<string> {
-  const interfaces = record.get("network_interfaces");
   const hosts = [
     stringOf(record, "address"),
     stringOf(record, "name"),
-    ...(isJxArray(interfaces) ? interfaces : []).map((one) =>
-      isJxObject(one) ? stringOf(one, "address") : null
-    ),
+    ...objectsOf(record, "network_interfaces").map((one) => stringOf(one, "address")),
   ];
   const port = integerOf(record, "port");
   return new Set(hosts.flatMap((host) => host === null ? [] : [`${host}:${port}`]));

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
-  amountOf,
   categoryView,
   entriesMax,
   factoriesOf,
@@ -22,7 +21,7 @@ import {
   totalsOf,
 } from "../../core/catalog/views.ts";
 import { fromJson } from "../../core/jx/json.ts";
-import { isJxObject, type JxObject, type JxValue } from "../../core/jx/value.ts";
+import { amountOf, isJxObject, type JxObject, type JxValue } from "../../core/jx/value.ts";
 
 function record(fields: Readonly<Record<string, unknown>>): JxObject {
   const value = fromJson(fields);

@@ -139,9 +139,9 @@ Deno.test("a wrong dataset is shown with its place and what would do", async (t)
     ],
     [
       "another protocol",
-      datasets('{DY: "root://eos//a.root"}'),
-      'analysis.yaml:2:16: datasets.DY: "root://eos//a.root" cannot be read: files come from ' +
-      "disk or over http and https",
+      datasets('{DY: "s3://eos/a.root"}'),
+      'analysis.yaml:2:16: datasets.DY: "s3://eos/a.root" cannot be read: files come from ' +
+      "disk, over http and https, or from XRootD (root://)",
     ],
     [
       "a pattern over http",

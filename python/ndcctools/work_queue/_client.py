@@ -15,10 +15,10 @@ import json
 import os
 import select
 import socket
+import stat
 import struct
 import subprocess
 import tempfile
-import time
 import weakref
 
 from wqx.binary import find_wqx
@@ -45,6 +45,7 @@ LAST_WORDS_BYTES = 2000
 FOLDER_CHARS_MAX = 80
 
 dumps = json.JSONEncoder(separators=(",", ":")).encode
+quote = json.encoder.encode_basestring_ascii
 
 
 class ManagerLost(RuntimeError):
@@ -203,9 +204,12 @@ class Client:
     # In
 
     def poll(self, seconds, wake_fd=None):
-        """Waits until the manager says something, or `wake_fd` can be read, or it has been a while."""
+        """Waits until the manager says something, or `wake_fd` can be read, or it has been a while.
+
+        Whether `wake_fd` can be read.
+        """
         if self._socket is None:
-            return
+            return False
         # One object a call: a signal handler may come here, too.
         poller = select.poll()
         poller.register(self._socket, select.POLLIN | (0 if self.flush() else select.POLLOUT))
@@ -214,8 +218,11 @@ class Client:
         if self._socket is not None and self.failure is None:
             # Not for ever: a signal handler may have read meanwhile what is waited for.
             slice_ms = POLL_MS if seconds < 0 else min(POLL_MS, seconds * 1000)
-            poller.poll(slice_ms)
+            ready = poller.poll(slice_ms)
+        else:
+            ready = []
         self.take()
+        return any(fd == wake_fd for fd, _ in ready)
 
     def take(self):
         """Takes in what has come, without waiting."""
@@ -281,6 +288,8 @@ class Client:
 
     def _last_words(self):
         try:
+            if not stat.S_ISREG(os.fstat(self._said.fileno()).st_mode):
+                return ""  # a terminal: it has been read already
             with open("/proc/self/fd/%d" % self._said.fileno(), "rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - LAST_WORDS_BYTES))
                 return file.read().decode("utf-8", "replace").strip()
@@ -355,8 +364,3 @@ def _remove_folder(path):
             (os.unlink if name else os.rmdir)(full)
         except OSError:
             pass  # the manager has removed it
-
-
-def deadline_after(seconds):
-    """On the monotonic clock; None for ever."""
-    return None if seconds < 0 else time.monotonic() + seconds

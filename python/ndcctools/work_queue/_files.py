@@ -6,7 +6,7 @@ as the manager's API has them, but for local paths, which may still be relative.
 import os
 import sys
 
-from ._client import dumps
+from ._client import quote
 from ._constants import (
     WORK_QUEUE_BUFFER,
     WORK_QUEUE_CACHE,
@@ -18,7 +18,6 @@ from ._constants import (
     WORK_QUEUE_OUTPUT,
 )
 
-_quote = dumps
 _LOCAL_KINDS = (WORK_QUEUE_FILE, WORK_QUEUE_FILE_PIECE)
 
 
@@ -90,15 +89,15 @@ def encode_inputs(inputs):
     buffers = b""
     for kind, source, name, flags, first, last in inputs:
         if kind == WORK_QUEUE_BUFFER:
-            texts.append("[2,%d,%s,%d]" % (len(source), _quote(name), flags))
+            texts.append("[2,%d,%s,%d]" % (len(source), quote(name), flags))
             buffers += source
             continue
         if kind in _LOCAL_KINDS and source[:1] != "/":
             source = os.path.abspath(source)
         if kind == WORK_QUEUE_FILE_PIECE:
-            text = "[4,%s,%s,%d,%d,%d]" % (_quote(source), _quote(name), flags, first, last)
+            text = "[4,%s,%s,%d,%d,%d]" % (quote(source), quote(name), flags, first, last)
         else:
-            text = "[%d,%s,%s,%d]" % (kind, _quote(source), _quote(name), flags)
+            text = "[%d,%s,%s,%d]" % (kind, quote(source), quote(name), flags)
         texts.append(text)
     return "[" + ",".join(texts) + "]", buffers
 
@@ -109,5 +108,5 @@ def encode_outputs(outputs):
     for path, name, flags in outputs:
         if path[:1] != "/":
             path = os.path.abspath(path)
-        texts.append("[%s,%s,%d]" % (_quote(path), _quote(name), flags))
+        texts.append("[%s,%s,%d]" % (quote(path), quote(name), flags))
     return "[" + ",".join(texts) + "]"

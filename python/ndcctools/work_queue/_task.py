@@ -6,7 +6,7 @@ import os
 
 from ndcctools.resource_monitor import rmsummary
 
-from ._client import dumps
+from ._client import dumps, quote
 from ._constants import (
     WORK_QUEUE_BUFFER,
     WORK_QUEUE_DIRECTORY,
@@ -40,7 +40,7 @@ def _text(name, value):
 
 
 def _number(name, value):
-    if isinstance(value, (int, float)):
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
     if isinstance(value, numbers.Integral) or hasattr(value, "__index__"):
         return int(value)
@@ -52,6 +52,25 @@ def _number(name, value):
 def _seconds_up(us):
     """Microseconds as the manager counts them: whole seconds, rounded up."""
     return math.ceil(int(us) / 1e6) * 1000000
+
+
+# Most tasks need what others need; texts of so many different needs are kept.
+_OPTIONS_TEXTS_MAX = 1000
+_options_texts = {}
+
+
+def _options_text(options):
+    try:
+        key = tuple(options.items())
+        text = _options_texts.get(key)
+    except TypeError:
+        return dumps(options)  # lists and dicts among them
+    if text is None:
+        text = dumps(options)
+        if len(_options_texts) >= _OPTIONS_TEXTS_MAX:
+            _options_texts.clear()
+        _options_texts[key] = text
+    return text
 
 
 class Task:
@@ -111,18 +130,18 @@ class Task:
 
     def _wq_encode(self, task_id):
         """The task as a JSON list of the manager's API, and its buffers."""
-        command = dumps(self._wq_command)
+        command = quote(self._wq_command)
         if not (self._wq_inputs or self._wq_outputs or self._wq_options):
-            return "[%d,%s,%s]" % (task_id, command, dumps(self._wq_category)), b""
+            return "[%d,%s,%s]" % (task_id, command, quote(self._wq_category)), b""
         inputs, raw = encode_inputs(self._wq_inputs) if self._wq_inputs else ("[]", b"")
         outputs = encode_outputs(self._wq_outputs) if self._wq_outputs else "[]"
         text = "[%d,%s,%s,%s,%s,%s]" % (
             task_id,
             command,
-            dumps(self._wq_category),
+            quote(self._wq_category),
             inputs,
             outputs,
-            dumps(self._wq_options),
+            _options_text(self._wq_options),
         )
         return text, raw
 

@@ -1,0 +1,648 @@
+"""The queue: tasks go in, and come back as they end."""
+import os
+import sys
+import time
+from collections import OrderedDict, deque
+from itertools import count
+
+from ._client import Client
+from ._constants import (
+    WORK_QUEUE_ALLOCATION_MODE_FIXED,
+    WORK_QUEUE_ALLOCATION_MODE_QUANTIZED_BUCKETING,
+    WORK_QUEUE_DEFAULT_PORT,
+    WORK_QUEUE_TASK_CANCELED,
+    WORK_QUEUE_TASK_DONE,
+    WORK_QUEUE_TASK_RETRIEVED,
+    WORK_QUEUE_TASK_UNKNOWN,
+    WORK_QUEUE_WAITFORTASK,
+)
+from ._abstractions import Abstractions
+from ._debug import debug_log_of
+from ._stats import work_queue_stats
+from ._task import _number, _text
+
+# `wait` takes 0 as so many seconds, and negative numbers but WAITFORTASK as so many.
+WAIT_ZERO_SECONDS = 1
+WAIT_NEGATIVE_SECONDS = 5
+_AMOUNTS = ("cores", "memory", "disk", "gpus")
+
+
+class WorkQueue(Abstractions):
+    """A manager of tasks, with workers that connect to its port.
+
+    Behind it is a process, `wqx manager`, that ends with this object or with this Python, however
+    that ends. It works while this Python computes; one thread at a time may use it.
+    """
+
+    _work_queue = None
+    _shutdown = False
+    _info_widget = None
+    _using_ssl = False
+    _wq_name = None
+    _wq_client = None
+
+    def __init__(
+        self,
+        port=WORK_QUEUE_DEFAULT_PORT,
+        name=None,
+        shutdown=False,
+        stats_log=None,
+        transactions_log=None,
+        debug_log=None,
+        ssl=None,
+        status_display_interval=None,
+        **ignored
+    ):
+        """`port`: a number, 0 for any, or `(low, high)`. `shutdown`: idle workers exit at the end.
+
+        `ssl`: True for a certificate of its own making, or `(key_file, cert_file)`, PEM.
+        `status_display_interval`: s between updates of the table in a notebook. Raises Exception if
+        the manager cannot start, as when the port is in use.
+        """
+        for option in ignored:
+            if option not in ("catalog", "exclusive", "logfile"):
+                raise TypeError("WorkQueue() has no argument %r" % option)
+        self._shutdown = bool(shutdown)
+        self._stats = work_queue_stats()
+        self._stats_hierarchy = work_queue_stats()
+        # By id: all that were submitted and neither returned nor canceled.
+        self._task_table = {}
+        # By id, in order of arrival: a row and what was printed.
+        self._wq_ready = OrderedDict()
+        # By tag: ids of those of the above that have one.
+        self._wq_tagged = {}
+        self._wq_canceled = set()
+        self._wq_ids = count(1)
+        self._wq_last_id = 0
+        self._wq_warned = self._wq_has_password = False
+        try:
+            options = _port_options(port) + _ssl_options(ssl)
+            self._using_ssl = bool(options[2:])
+            client = Client(options, debug_log_of(debug_log))
+        except ValueError:
+            raise
+        except Exception as error:
+            raise Exception(
+                "Unable to create internal Work Queue structure: %s" % (error,)
+            ) from error
+        client.on_results = self._wq_take_results
+        self._wq_client = self._work_queue = client
+        if stats_log:
+            self.specify_log(stats_log)
+        if transactions_log:
+            self.specify_transactions_log(transactions_log)
+        if name:
+            self.specify_name(name)
+        if status_display_interval and status_display_interval >= 1:
+            from ._display import JupyterDisplay
+
+            self._info_widget = JupyterDisplay(interval=status_display_interval)
+
+    # Begin and end
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._free()
+
+    def __del__(self):
+        try:
+            self._free()
+        except Exception as error:  # the interpreter may be half gone
+            if sys is not None and not sys.is_finalizing():
+                print("Cannot end the manager: %s" % error, file=sys.stderr)
+
+    def _free(self):
+        """Ends the manager; its port is free afterwards. Safe to call again."""
+        client, self._wq_client = self._wq_client, None
+        if client is None:
+            return
+        self._wq_client = client
+        self._update_status_display(force=True)
+        self._wq_client = self._work_queue = None
+        client.close(self._shutdown)
+
+    def _wq_ask(self, method, *arguments, raw=b""):
+        client = self._wq_client
+        if client is None:
+            raise RuntimeError("This queue has ended: make another one")
+        return client.ask(method, *arguments, raw=raw)
+
+    # What it is
+
+    @property
+    def name(self):
+        """Project name, by which workers and factories find it in the catalog, or None."""
+        return self._wq_name
+
+    @property
+    def port(self):
+        """The one that workers connect to."""
+        return 0 if self._wq_client is None else self._wq_client.port
+
+    @property
+    def using_ssl(self):
+        return self._using_ssl
+
+    @property
+    def stats(self):
+        """The same object each time, with the numbers as they are now."""
+        values = self._wq_ask("stats")
+        values["tasks_with_results"] += len(self._wq_ready)
+        self._stats._update(values)
+        self._stats._port = self.port
+        return self._stats
+
+    @property
+    def stats_hierarchy(self):
+        """As `stats`: foremen count as workers."""
+        values = self._wq_ask("stats")
+        values["tasks_with_results"] += len(self._wq_ready)
+        self._stats_hierarchy._update(values)
+        self._stats_hierarchy._port = self.port
+        return self._stats_hierarchy
+
+    def stats_category(self, category):
+        made = work_queue_stats()
+        made._update(self._wq_ask("stats_category", _text("category", category)))
+        return made
+
+    def status(self, request):
+        """List of dicts about `queue`, `tasks`, `workers` or `categories`; [] for anything else."""
+        if request not in ("queue", "tasks", "workers", "categories"):
+            return []
+        return self._wq_ask("status", request)
+
+    def workers_summary(self):
+        """Workers by size: dicts of workers, cores, gpus, memory and disk (MB)."""
+        return self._wq_ask("workers_summary")
+
+    # Tasks
+
+    def submit(self, task):
+        """The task's id, larger than all before. A task that came back may be submitted again."""
+        client = self._wq_client
+        if client is None:
+            raise RuntimeError("This queue has ended: make another one")
+        if task._wq_id and self._task_table.get(task._wq_id) is task:
+            raise ValueError("Task %d is in the queue already" % task._wq_id)
+        task_id = next(self._wq_ids)
+        text, raw = task._wq_encode(task_id)
+        if task._wq_row is not None:
+            task._wq_forget()
+        task._wq_submitted_us = time.time_ns() // 1000
+        task._wq_id = self._wq_last_id = task_id
+        task._manager = self
+        self._task_table[task_id] = task
+        try:
+            client.submit(text, raw)
+        except Exception:
+            self._task_table.pop(task_id, None)
+            raise
+        return task_id
+
+    def wait(self, timeout=WORK_QUEUE_WAITFORTASK):
+        """The next task that ended, or None after `timeout` seconds."""
+        return self.wait_for_tag(None, timeout)
+
+    def wait_for_tag(self, tag, timeout=WORK_QUEUE_WAITFORTASK):
+        """The next task of that tag that ended, None for any tag; or None after `timeout` seconds.
+
+        None comes earlier when the queue becomes empty. Raises RuntimeError if the manager is lost.
+        """
+        seconds = -1 if timeout is None else _number("timeout", timeout)
+        if seconds == 0:
+            seconds = WAIT_ZERO_SECONDS
+        elif seconds < 0 and seconds != WORK_QUEUE_WAITFORTASK:
+            seconds = WAIT_NEGATIVE_SECONDS
+        if not self._wq_warned:
+            self._wq_warn()
+        if self._info_widget is not None:
+            self._update_status_display()
+        task = self._wq_wait(tag, seconds)
+        if self._info_widget is not None:
+            self._update_status_display(force=task is not None and not self._task_table)
+        return task
+
+    def _wq_wait(self, tag, seconds, wake_fd=None):
+        client = self._wq_client
+        if client is None:
+            raise RuntimeError("This queue has ended: make another one")
+        task = self._wq_next(tag)
+        if task is not None:
+            return task
+        client.flush()
+        client.take()
+        deadline = None if seconds < 0 else time.monotonic() + seconds
+        table = self._task_table
+        was_busy = bool(table)
+        while True:
+            task = self._wq_next(tag)
+            if task is not None:
+                return task
+            if client.failure is not None:
+                raise client.failure
+            if was_busy and not table:
+                return None
+            left = -1 if deadline is None else deadline - time.monotonic()
+            if deadline is not None and left <= 0:
+                return None
+            if client.poll(left, wake_fd):
+                return None
+
+    def _wq_next(self, tag):
+        """One that ended, off all lists; None if there is none."""
+        ready, tagged = self._wq_ready, self._wq_tagged
+        while ready:
+            if tag is None:
+                task_id, (row, printed) = ready.popitem(last=False)
+            else:
+                ids = tagged.get(tag)
+                if not ids:
+                    return None
+                task_id = ids[0]
+                row, printed = ready.pop(task_id, (None, None))
+            task = self._task_table.pop(task_id, None)
+            if task is not None and task._wq_tag is not None:
+                self._wq_untag(task._wq_tag, task_id)
+            if task is None or row is None:
+                continue
+            task._wq_row, task._wq_printed = row, printed
+            return task
+        return None
+
+    def _wq_untag(self, tag, task_id):
+        ids = self._wq_tagged.get(tag)
+        if ids is None:
+            return
+        if ids[0] == task_id:
+            ids.popleft()
+        elif task_id in ids:
+            ids.remove(task_id)
+        if not ids:
+            del self._wq_tagged[tag]
+
+    def _wq_take_results(self, rows, data, at):
+        table, ready, tagged = self._task_table, self._wq_ready, self._wq_tagged
+        for row in rows:
+            task_id, size = row[0], row[3]
+            printed = None
+            if size >= 0:
+                printed = data[at : at + size]
+                at += size
+            task = table.get(task_id)
+            if task is None or task_id in ready:
+                continue
+            if task._wq_tag is not None:
+                tagged.setdefault(task._wq_tag, deque()).append(task_id)
+            ready[task_id] = (row, printed)
+
+    def empty(self):
+        """1 if all tasks that were submitted have been returned or canceled, else 0."""
+        return 0 if self._task_table else 1
+
+    def hungry(self):
+        """1 if more tasks would be of use now, else 0."""
+        client = self._wq_client
+        if client is None:
+            return 0
+        client.flush()
+        client.take()
+        taken, waiting, _, _, _, below = client.counts
+        return 1 if waiting + (self._wq_last_id - self._wq_skipped - taken) < below else 0
+
+    _wq_skipped = 0
+
+    def task_state(self, taskid):
+        """One of WORK_QUEUE_TASK_*; UNKNOWN for ids that were never given."""
+        if taskid in self._wq_canceled:
+            return WORK_QUEUE_TASK_CANCELED
+        if taskid not in self._task_table:
+            known = 0 < taskid <= self._wq_last_id and not self._wq_is_skipped(taskid)
+            return WORK_QUEUE_TASK_DONE if known else WORK_QUEUE_TASK_UNKNOWN
+        if taskid not in self._wq_ready:
+            state = self._wq_ask("task_state", taskid)
+            if state:
+                return state
+        return WORK_QUEUE_TASK_RETRIEVED
+
+    _wq_gaps = ()
+
+    def _wq_is_skipped(self, task_id):
+        return any(low <= task_id < high for low, high in self._wq_gaps)
+
+    def cancel_by_taskid(self, id):
+        """The task, canceled in whatever state it was; None if it is not in the queue."""
+        canceled = self._wq_cancel([id])
+        return canceled[0] if canceled else None
+
+    def cancel_by_tasktag(self, tag):
+        """One task of that tag, canceled; None if there is none."""
+        for task_id, task in list(self._task_table.items()):
+            if task._wq_tag == tag:
+                return self.cancel_by_taskid(task_id)
+        return None
+
+    def cancel_by_category(self, category):
+        """List of the tasks of that category, canceled."""
+        table = list(self._task_table.items())
+        return self._wq_cancel([i for i, task in table if task._wq_category == category])
+
+    def _wq_cancel(self, ids):
+        ids = [i for i in ids if i in self._task_table]
+        asked = [i for i in ids if i not in self._wq_ready]
+        if asked:
+            # Results of those that it cannot cancel have come with the answer, or before.
+            self._wq_ask("cancel", asked)
+        canceled = []
+        for task_id in ids:
+            task = self._task_table.pop(task_id, None)
+            if task is None:
+                continue  # a signal handler was faster
+            self._wq_ready.pop(task_id, None)
+            if task._wq_tag is not None:
+                self._wq_untag(task._wq_tag, task_id)
+            self._wq_canceled.add(task_id)
+            canceled.append(task)
+        return canceled
+
+    def specify_min_taskid(self, minid):
+        """Ids to come are at least this; the next one is returned."""
+        first = self._wq_last_id + 1
+        if minid > first:
+            self._wq_gaps = (*self._wq_gaps, (first, int(minid)))
+            self._wq_skipped += int(minid) - first
+            self._wq_ids = count(int(minid))
+            self._wq_last_id = int(minid) - 1
+        return self._wq_last_id + 1
+
+    def initialize_categories(self, filename, rm):
+        raise NotImplementedError(
+            "wqx reads no file of categories: use specify_category_first_allocation_guess"
+        )
+
+    # Being found, and by whom
+
+    def specify_name(self, name):
+        """Project name; the catalog is told of this manager from now on. None: not any more."""
+        self._wq_ask("name", None if name is None else _text("name", name))
+        self._wq_name = name
+        if name is not None:
+            os.environ["WORK_QUEUE_NAME"] = name
+
+    def specify_catalog_server(self, hostname, port):
+        """Where to report, in place of CATALOG_HOST."""
+        address = _text("hostname", hostname) + (":%d" % port if port else "")
+        self._wq_ask("catalog", address)
+
+    def specify_catalog_servers(self, catalogs):
+        """Where to report: `HOST:PORT,HOST:PORT`."""
+        self._wq_ask("catalog", _text("catalogs", catalogs))
+
+    def specify_priority(self, priority):
+        """Of the manager, as the catalog shows it."""
+        self._wq_ask("priority", int(_number("priority", priority)))
+        self._stats._priority = self._stats_hierarchy._priority = int(priority)
+
+    def specify_num_tasks_left(self, ntasks):
+        """How many tasks are still to be submitted, for factories; less than 1: not known."""
+        self._wq_ask("tasks_left", max(0, int(_number("ntasks", ntasks))))
+
+    def specify_manager_preferred_connection(self, mode):
+        """How workers are to connect: `by_ip`, `by_hostname` or `by_apparent_ip`."""
+        self._wq_ask("preferred_connection", _text("mode", mode))
+
+    specify_master_preferred_connection = specify_manager_preferred_connection
+
+    def specify_manager_mode(self, mode):
+        """Without effect: a name is what makes the catalog know the manager."""
+
+    specify_master_mode = specify_manager_mode
+
+    def specify_password(self, password):
+        """Workers have to know it, those that connect from now on."""
+        raw = password.encode("utf-8", "surrogateescape") if password else b""
+        self._wq_ask("password", raw=raw)
+        self._wq_has_password = bool(raw)
+
+    def specify_password_file(self, file):
+        """All of the file is the password, a line end too; 1, or 0 if it cannot be read."""
+        try:
+            with open(file, "rb") as opened:
+                raw = opened.read()
+        except OSError as error:
+            print("Cannot read the password: %s" % error, file=sys.stderr)
+            return 0
+        self._wq_ask("password", raw=raw)
+        self._wq_has_password = bool(raw)
+        return 1
+
+    def _wq_warn(self):
+        """Once, as programs expect it, before the first wait."""
+        self._wq_warned = True
+        if self._wq_name and not self._wq_has_password:
+            print("warning: the manager %r has a name and no password," % self._wq_name)
+            print("warning: so anybody's worker may connect: consider specify_password_file().")
+        if not self._using_ssl:
+            print("warning: workers are spoken to without encryption:")
+            print("warning: consider WorkQueue(ssl=True), with workers started by --ssl.")
+
+    # Logs and measurement
+
+    def specify_log(self, logfile):
+        """Statistics are appended to it; 1, or 0 if that cannot be."""
+        return self._wq_log("log", logfile)
+
+    def specify_transactions_log(self, logfile):
+        """What happens to tasks and workers is appended to it."""
+        self._wq_log("transactions_log", logfile)
+
+    def _wq_log(self, method, path):
+        try:
+            self._wq_ask(method, os.path.abspath(str(path)))
+        except RuntimeError as error:
+            print(error, file=sys.stderr)
+            return 0
+        return 1
+
+    def enable_monitoring(self, dirname=None, watchdog=True):
+        """Measures all tasks, and with `watchdog` ends those that outgrow what they have.
+
+        `dirname`: folder for a summary of each. 1, or 0 if that cannot be.
+        """
+        return self._wq_monitor(dirname, watchdog, False)
+
+    def enable_monitoring_full(self, dirname=None, watchdog=True):
+        """As `enable_monitoring`: wqx keeps summaries, no time series."""
+        return self._wq_monitor(dirname, watchdog, True)
+
+    def _wq_monitor(self, dirname, watchdog, full):
+        folder = None if dirname is None else os.path.abspath(str(dirname))
+        try:
+            self._wq_ask("monitoring", "watchdog" if watchdog else "measure", folder, full)
+        except RuntimeError as error:
+            print(error, file=sys.stderr)
+            return 0
+        return 1
+
+    # Categories
+
+    def _wq_category_set(self, category, **settings):
+        name = None if category is None else _text("category", category)
+        self._wq_ask("category", name, settings)
+
+    def specify_category_mode(self, category, mode):
+        """How its tasks get their resources; None: of categories to come. 0 for unknown modes."""
+        low, high = WORK_QUEUE_ALLOCATION_MODE_FIXED, WORK_QUEUE_ALLOCATION_MODE_QUANTIZED_BUCKETING
+        if mode not in range(low, high + 1):
+            return 0
+        self._wq_category_set(category, mode=int(mode))
+        return 1
+
+    def specify_category_autolabel_resource(self, category, resource, autolabel):
+        raise NotImplementedError(
+            "A mode is of all resources of a category: use specify_category_mode, "
+            "and specify_category_max_resources for those that are fixed"
+        )
+
+    def specify_max_resources(self, rmd):
+        """Of the category `default`: most that a task may use."""
+        self.specify_category_max_resources("default", rmd)
+
+    def specify_min_resources(self, rmd):
+        """Of the category `default`: least that a task is given."""
+        self.specify_category_min_resources("default", rmd)
+
+    def specify_category_max_resources(self, category, rmd):
+        """Most that a task may use: dict of cores, memory, disk (MB), gpus; {} takes it back."""
+        self._wq_category_set(category, max=_amounts(rmd))
+
+    def specify_category_min_resources(self, category, rmd):
+        """Least that a task is given: a dict as for the maximum."""
+        self._wq_category_set(category, min=_amounts(rmd))
+
+    def specify_category_first_allocation_guess(self, category, rmd):
+        """What a task is given before any was measured: a dict as for the maximum."""
+        self._wq_category_set(category, first=_amounts(rmd))
+
+    def specify_category_max_concurrent(self, category, max_concurrent):
+        """So many at the same time; -1: as many as there is room for."""
+        self._wq_category_set(category, max_concurrent=int(_number("n", max_concurrent)))
+
+    def activate_fast_abort(self, multiplier):
+        """Of the category `default`: see `activate_fast_abort_category`."""
+        return self.activate_fast_abort_category("default", multiplier)
+
+    def activate_fast_abort_category(self, name, multiplier):
+        """A task that takes `multiplier` times the average is tried elsewhere.
+
+        From 1 on it is on, 0 is off, less: as for `default`. 1 if it is off now, else 0.
+        """
+        multiplier = _number("multiplier", multiplier)
+        self._wq_category_set(name, fast_abort=multiplier)
+        return 1 if 0 <= multiplier < 1 else 0
+
+    # Workers
+
+    def shutdown_workers(self, n):
+        """Tells up to `n` idle workers to exit, 0: all idle ones; how many were told."""
+        return self._wq_ask("shutdown_workers", int(_number("n", n)))
+
+    def specify_draining_by_hostname(self, hostname, drain_mode=True):
+        """Workers there get no more tasks, or do again; how many there are."""
+        return self._wq_ask("drain", _text("hostname", hostname), bool(drain_mode))
+
+    def block_host(self, host):
+        """No tasks for workers there."""
+        self.block_host_with_timeout(host, 0)
+
+    def block_host_with_timeout(self, host, timeout):
+        """No tasks for workers there for `timeout` seconds; less than 1: for ever."""
+        self._wq_ask("block", _text("host", host), _number("timeout", timeout))
+
+    def unblock_host(self, host=None):
+        """None: all of them."""
+        self._wq_ask("unblock", None if host is None else _text("host", host))
+
+    blacklist = block_host
+    blacklist_with_timeout = block_host_with_timeout
+    blacklist_clear = unblock_host
+
+    def invalidate_cache_file(self, local_name):
+        """Workers forget their copies; tasks that use them run again."""
+        self._wq_ask("invalidate", os.path.abspath(str(local_name)))
+
+    # Tuning
+
+    def specify_algorithm(self, algorithm):
+        """Accepted; wqx prefers workers that hold a task's cached inputs, then takes turns."""
+        self._wq_ask("algorithm", int(_number("algorithm", algorithm)))
+
+    def specify_task_order(self, order):
+        """Without effect: priority, then the order of submits."""
+
+    def specify_keepalive_interval(self, interval):
+        """Seconds between questions to silent workers."""
+        self.tune("keepalive-interval", interval)
+
+    def specify_keepalive_timeout(self, timeout):
+        """Seconds for a worker to answer such a question."""
+        self.tune("keepalive-timeout", timeout)
+
+    def estimate_capacity(self):
+        """Without effect: capacity is always estimated."""
+
+    def tune(self, name, value):
+        """0, or -1 with a line on stderr for an unknown name."""
+        known = self._wq_ask("tune", _text("name", name), _number("value", value))
+        if known != 0:
+            print("There is nothing called %r to tune" % name, file=sys.stderr)
+        return known
+
+    # Display
+
+    def application_info(self):
+        """To be overridden: `{"application_info": {"values": {…}, "units": {…}}}`."""
+
+    def _update_status_display(self, force=False):
+        if self._info_widget is None or self._wq_client is None:
+            return
+        try:
+            self._info_widget.update(self, force)
+        except Exception as error:
+            print("Cannot show the status: %s" % error, file=sys.stderr)
+
+
+def _amounts(given):
+    """Those of a dict that are resources with limits here, as numbers."""
+    return {name: _number(name, given[name]) for name in _AMOUNTS if given.get(name) is not None}
+
+
+def _port_options(port):
+    env = os.environ
+    if isinstance(port, (tuple, list)):
+        if len(port) != 2:
+            raise ValueError("port is %r: give a number, or a low and a high one" % (port,))
+        low, high = map(int, port)
+        env["TCP_LOW_PORT"], env["TCP_HIGH_PORT"] = str(low), str(high)
+        if low > high:
+            raise OSError("the ports %d to %d are none: the first is above the second" % (low, high))
+        return ["--port", "%d:%d" % (low, high)]
+    port = int(port)
+    if port == 0:
+        port = int(env.get("WORK_QUEUE_PORT") or 0)
+    if port != 0:
+        return ["--port", str(port)]
+    low = env.get("WORK_QUEUE_LOW_PORT") or env.get("TCP_LOW_PORT") or 1024
+    high = env.get("WORK_QUEUE_HIGH_PORT") or env.get("TCP_HIGH_PORT") or 32767
+    return ["--port", "%d:%d" % (int(low), int(high))]
+
+
+def _ssl_options(ssl):
+    if ssl is None or ssl is False or ssl == (None, None):
+        return []
+    if ssl is True:
+        return ["--ssl"]
+    key, cert = ssl
+    return ["--ssl-key", os.path.abspath(str(key)), "--ssl-cert", os.path.abspath(str(cert))]
