@@ -74,7 +74,8 @@ export function whyTooLarge(
     `${describeResources(has)}: it waits for a larger one`;
 }
 
-function needOf({ request, floor }: Wish, name: ResourceName): number {
+/** What is asked for, or learned to be needed, whichever is more. */
+export function needOf({ request, floor }: Wish, name: ResourceName): number {
   return Math.max(request[name] ?? 0, floor[name] ?? 0);
 }
 

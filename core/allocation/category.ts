@@ -122,7 +122,7 @@ export class Category {
     // Nothing proposed is a share, which may be what was too little.
     const climbs = proposed > has && outgrown.length < climbsMax;
     const amount = climbs ? Math.min(proposed, top) : top < Infinity ? top : 2 * has;
-    const request = override(this.#within(wish.request, largest), { [name]: amount });
+    const request = override(wish.request, { [name]: amount });
     // Of the others, what this task has reached is known to be needed.
     const reached = amountsOf((other) => {
       const measured = last.measured[other];
@@ -135,18 +135,24 @@ export class Category {
   }
 
   /**
-   * The wish of a task that has climbed, once the largest worker is another one. Cores are not
-   * enforced: those that were reached on a larger worker are no reason to wait for one.
+   * The wish of a task that has climbed, when other workers may be there than then. It waits for a
+   * larger one only for what it has outgrown or reached: all else was a share of a worker that has
+   * left, or cores, which are not enforced.
    */
-  renewed({ request, floor, exact = false }: Wish, { declared, largest }: Asking): Wish {
-    if (largest === null || declared.cores !== undefined || this.#limits.max.cores !== undefined) {
-      return { request, floor, exact };
-    }
-    const fewer = (amounts: Amounts) =>
-      amounts.cores === undefined
-        ? amounts
-        : { ...amounts, cores: Math.min(amounts.cores, largest.cores) };
-    return { request: fewer(request), floor: fewer(floor), exact };
+  renewed({ request, floor, exact = false }: Wish, { declared, outgrown, largest }: Asking): Wish {
+    if (largest === null) return { request, floor, exact };
+    const bounded = (amounts: Amounts) =>
+      amountsOf((name) => {
+        const amount = amounts[name];
+        const said = declared[name] !== undefined || this.#limits.max[name] !== undefined;
+        if (amount === undefined || said) return amount;
+        if (outgrown.some(({ exceeded }) => exceeded === name)) return amount;
+        const reached = name === "cores"
+          ? []
+          : outgrown.map(({ measured, box }) => Math.min(measured[name] ?? 0, box[name]));
+        return Math.min(amount, Math.ceil(Math.max(largest[name], ...reached)));
+      });
+    return { request: bounded(request), floor: bounded(floor), exact };
   }
 
   get statistics(): CategoryStatistics {

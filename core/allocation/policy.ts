@@ -5,9 +5,9 @@
  */
 import type { ResourceRequest } from "../analysis/spec.ts";
 import type { TaskId } from "../ids.ts";
-import type { Resources } from "../resources.ts";
+import type { ResourceName, Resources } from "../resources.ts";
 
-export type ResourceName = keyof Resources;
+export type { ResourceName };
 
 /** In the order in which the originals look at them. */
 export const resourceNames = ["cores", "gpus", "memoryMb", "diskMb"] as const;

@@ -11,9 +11,11 @@ import { isReady } from "./workers.ts";
 /** What the next attempt of a task asks for. */
 export function wishOf(state: SchedulerState, task: Task): Wish {
   const { category, request } = task.spec;
-  const asking = { declared: request, outgrown: [], largest: largest(state) };
   const learned = state.category(category).allocation;
-  if (task.wish !== null) return learned.renewed(task.wish, asking);
+  const asking = { declared: request, outgrown: [], largest: largest(state) };
+  if (task.wish !== null) {
+    return learned.renewed(task.wish, { ...asking, outgrown: outgrownOf(task) });
+  }
   const allocation = learned.allocate(asking);
   // Only what has outgrown something can be impossible.
   return allocation.kind === "wish" ? allocation.wish : { request, floor: {} };
@@ -56,16 +58,19 @@ export function learn(state: SchedulerState, task: Task, attempt: Attempt): void
  * would be of no use.
  */
 export function climb(state: SchedulerState, task: Task): string | null {
-  const outgrown = task.attempts.flatMap((attempt) => {
-    const seen = observationOf(task, attempt);
-    return seen === null || seen.exceeded === null ? [] : [seen];
-  });
   const { category, request } = task.spec;
-  const asking = { declared: request, outgrown, largest: largest(state) };
+  const asking = { declared: request, outgrown: outgrownOf(task), largest: largest(state) };
   const allocation = state.category(category).allocation.allocate(asking);
   if (allocation.kind === "impossible") return allocation.why;
   task.wish = allocation.wish;
   return null;
+}
+
+function outgrownOf(task: Task): Observation[] {
+  return task.attempts.flatMap((attempt) => {
+    const seen = observationOf(task, attempt);
+    return seen === null || seen.exceeded === null ? [] : [seen];
+  });
 }
 
 /** Says of each lane whose tasks are too large for every worker, once, that they wait. */

@@ -2,10 +2,9 @@
 import type { ResourceRequest } from "../analysis/spec.ts";
 import type { Wish } from "../allocation/policy.ts";
 import type { TaskId, WorkerId } from "../ids.ts";
-import type { ResourceName } from "../allocation/policy.ts";
 import type { Exhaustion, Measured } from "../protocol/measured.ts";
 import { type ResultCode, resultCode } from "../protocol/messages.ts";
-import type { Resources } from "../resources.ts";
+import { type ResourceName, type Resources, wireResources } from "../resources.ts";
 
 /** Where an input comes from. */
 export type Source =
@@ -184,18 +183,11 @@ export const nextPhases: Record<Phase["name"], readonly Phase["name"][]> = {
   done: [],
 };
 
-/** What a monitor calls a resource that is allocated. */
-const allocated: ReadonlyMap<string, ResourceName> = new Map([
-  ["cores", "cores"],
-  ["memory", "memoryMb"],
-  ["disk", "diskMb"],
-  ["gpus", "gpus"],
-]);
-
 /** The resource of which an attempt had too little; `null` if a larger box would not have helped. */
 export function outgrew({ ending }: Pick<Attempt, "ending">): ResourceName | null {
   const exhausted = ending.kind === "failure" ? ending.exhausted : undefined;
-  return exhausted === undefined ? null : allocated.get(exhausted.resource) ?? null;
+  const [name = null] = wireResources.find(([, word]) => word === exhausted?.resource) ?? [];
+  return name;
 }
 
 /** An attempt that had too little of something says nothing against its worker or its task. */

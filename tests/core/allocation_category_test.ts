@@ -300,3 +300,33 @@ Deno.test("modes are read as the originals and coffea write them", () => {
     });
   }
 });
+
+Deno.test("what was learned on a larger worker is asked of the largest that is left", () => {
+  const learned = category("max-seen");
+  for (let i = 0; i < 20; i++) learned.observe(ended({ cores: 12, memoryMb: 50_000 }), node);
+  const small = resources(4, 8000, 10_000);
+  const asking = { declared: {}, outgrown: [], largest: small };
+  const { cores = 0, memoryMb = 0 } = requestOf(learned.allocate(asking));
+  assert.deepEqual([cores, memoryMb], [4, 8000]);
+  // What was declared is not, nor what the category was limited to.
+  const declared = { memoryMb: 30_000 };
+  assert.equal(requestOf(learned.allocate({ ...asking, declared })).memoryMb, 30_000);
+  const limited = category("fixed", { max: { memoryMb: 20_000 } });
+  assert.equal(requestOf(limited.allocate(asking)).memoryMb, 20_000);
+});
+
+Deno.test("a task that climbed waits for what it outgrew or reached, and for nothing else", () => {
+  const box = resources(8, 4000, 8000);
+  const wish = {
+    request: { cores: 8, memoryMb: 6000, diskMb: 8000 },
+    floor: { cores: 8, memoryMb: 6000, diskMb: 8000 },
+  };
+  const outgrown = [outgrew(box, "memoryMb", { cores: 8, memoryMb: 4100, diskMb: 3000 })];
+  const largest = resources(2, 3000, 1000);
+  const bounded = { cores: 2, memoryMb: 6000, diskMb: 3000 };
+  const asking = { declared: {}, outgrown, largest };
+  const renewed = category("max-seen").renewed(wish, asking);
+  assert.deepEqual(renewed, { request: bounded, floor: bounded, exact: false });
+  const declared = category("max-seen").renewed(wish, { ...asking, declared: { cores: 8 } });
+  assert.equal(declared.request.cores, 8);
+});

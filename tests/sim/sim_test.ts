@@ -16,6 +16,16 @@ Deno.test(`${seeds} simulated worlds keep every promise and come to their end`, 
   }
 });
 
+/** Worlds that once found a fault, and what it was. */
+const regressions = [
+  [5285, "tasks waited for cores that were learned on a worker that had left"],
+  [199, "a task that had climbed waited for the disk of a worker that had left"],
+] as const;
+
+for (const [seed, fault] of regressions) {
+  Deno.test(`seed ${seed}: ${fault}`, () => void runSeed(seed));
+}
+
 Deno.test("the same seed twice gives the same actions at the same moments", () => {
   for (const seed of [1, 2, 3, 4, 5, 6]) assert.deepEqual(runSeed(seed).log, runSeed(seed).log);
 });
