@@ -29,38 +29,14 @@ export function apiRoutes(view: CatalogView, facts: CatalogFacts): Hono {
     context.header("X-Content-Type-Options", "nosniff");
     await next();
   });
-
-  const list = <Row extends ServiceRow>(
-    context: Context,
-    kind: RecordKind,
-    rowOf: (record: JxObject) => Row,
-  ) => {
-    const query = listQuery.safeParse(context.req.query());
-    if (!query.success) {
-      const [issue] = query.error.issues;
-      const error = `Cannot read the parameter "${issue?.path.join(".")}": ${issue?.message}`;
-      return context.json({ error } satisfies z.output<typeof answers.error>, 400);
-    }
-    const { filter, limit } = query.data;
-    const all = [...view.records()].filter((record) => kindOf(record) === kind);
-    const rows = all.map((record) => ({ key: view.keyOf(record), ...rowOf(record) }));
-    const matching = filter.trim() === "" ? rows : rows.filter((row) => isAbout(row, filter));
-    return context.json({
-      all: all.length,
-      matching: matching.length,
-      rows: matching.slice(0, limit),
-    });
-  };
-
-  routes.get("/api/v1/managers", (context) => list(context, "manager", managerRow));
-  routes.get("/api/v1/factories", (context) => list(context, "factory", factoryRow));
-  routes.get("/api/v1/services", (context) => list(context, "service", serviceRow));
-
+  routes.get("/api/v1/managers", (context) => list(context, view, "manager", managerRow));
+  routes.get("/api/v1/factories", (context) => list(context, view, "factory", factoryRow));
+  routes.get("/api/v1/services", (context) => list(context, view, "service", serviceRow));
   routes.get("/api/v1/managers/:key", (context) => {
     const key = context.req.param("key");
     const record = view.get(key);
     if (record === undefined || kindOf(record) !== "manager") {
-      return context.json({ error: "The catalog knows no such manager (any more)" }, 404);
+      return refuse(context, 404, "The catalog knows no such manager (any more)");
     }
     const answer: z.output<typeof answers.manager> = {
       key,
@@ -70,25 +46,8 @@ export function apiRoutes(view: CatalogView, facts: CatalogFacts): Hono {
     };
     return context.json(answer);
   });
-
-  routes.get("/api/v1/events", (context) => {
-    // Of a record that changes faster than the stream speaks, the newest is told.
-    const pending = new Map<string, JxObject | null>();
-    const tell = () => {
-      const changes = [...pending].map(([key, record]) => changeOf(key, record));
-      pending.clear();
-      return changes.map((data) => ({ event: "change", data }));
-    };
-    const concerns = ({ key, record }: CatalogChange) => {
-      pending.set(key, record);
-      return true;
-    };
-    return liveStream(context, view, facts, tell, { concerns });
-  });
-
+  routes.get("/api/v1/events", (context) => changes(context, view, facts));
   routes.get("/api/v1/health", (context) => {
-    let records = 0;
-    for (const _ of view.records()) records++;
     const { name, version, startedMs } = facts;
     const answer: z.output<typeof answers.health> = {
       status: "ok",
@@ -96,21 +55,59 @@ export function apiRoutes(view: CatalogView, facts: CatalogFacts): Hono {
       version,
       nowMs: facts.nowMs(),
       startedMs,
-      records,
+      records: [...view.records()].length,
     };
     return context.json(answer);
   });
-
   routes.get("/api/openapi.json", (context) => context.json(openApiDocument(facts.version)));
-
-  routes.all("/api/v1/*", (context) =>
-    context.json(
-      {
-        error: `Nothing at ${context.req.path}: /api lists what there is`,
-      } satisfies z.output<typeof answers.error>,
-      404,
-    ));
+  routes.all(
+    "/api/v1/*",
+    (context) => refuse(context, 404, `Nothing at ${context.req.path}: /api lists what there is`),
+  );
   return routes;
+}
+
+function refuse(context: Context, status: 400 | 404, error: string): Response {
+  return context.json({ error } satisfies z.output<typeof answers.error>, status);
+}
+
+/** All records of a kind, as rows, or those that the query asks for. */
+function list<Row extends ServiceRow>(
+  context: Context,
+  view: CatalogView,
+  kind: RecordKind,
+  rowOf: (record: JxObject) => Row,
+): Response {
+  const query = listQuery.safeParse(context.req.query());
+  if (!query.success) {
+    const [issue] = query.error.issues;
+    const where = `Cannot read the parameter "${issue?.path.join(".")}"`;
+    return refuse(context, 400, `${where}: ${issue?.message}`);
+  }
+  const { filter, limit } = query.data;
+  const all = [...view.records()].filter((record) => kindOf(record) === kind);
+  const rows = all.map((record) => ({ key: view.keyOf(record), ...rowOf(record) }));
+  const matching = filter.trim() === "" ? rows : rows.filter((row) => isAbout(row, filter));
+  return context.json({
+    all: all.length,
+    matching: matching.length,
+    rows: matching.slice(0, limit),
+  });
+}
+
+/** A stream. Of a record that changes faster than it speaks, the newest is told. */
+function changes(context: Context, view: CatalogView, facts: CatalogFacts): Response {
+  const pending = new Map<string, JxObject | null>();
+  const tell = () => {
+    const told = [...pending].map(([key, record]) => changeOf(key, record));
+    pending.clear();
+    return told.map((data) => ({ event: "change", data }));
+  };
+  const concerns = ({ key, record }: CatalogChange) => {
+    pending.set(key, record);
+    return true;
+  };
+  return liveStream(context, view, facts, tell, { concerns });
 }
 
 function changeOf(key: string, record: JxObject | null): Change {

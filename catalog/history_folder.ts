@@ -3,6 +3,7 @@
  * Lines are handed to the system after each batch, so that what was answered survives `kill -9`.
  * A disk that is full does not stop the catalog: what is missing is written when there is room.
  */
+import { existsSync } from "node:fs";
 import {
   apply,
   checkpointPieces,
@@ -227,7 +228,7 @@ export class HistoryFolder implements Disposable {
     this.#close();
     Deno.mkdirSync(`${this.path}/${day.year}`, { recursive: true });
     // One of today stays: it says how the day began, and logs are replayed from there.
-    if (!exists(this.#file(day, "ckpt"))) this.#writeCheckpoint(day);
+    if (!existsSync(this.#file(day, "ckpt"))) this.#writeCheckpoint(day);
     const log = Deno.openSync(this.#file(day, "log"), { read: true, append: true, create: true });
     this.#log = log;
     this.#day = day;
@@ -242,7 +243,7 @@ export class HistoryFolder implements Disposable {
       for (const piece of checkpointPieces(this.options.records())) write(file, piece);
       Deno.renameSync(temporary, path);
     } catch (error) {
-      if (exists(temporary)) Deno.removeSync(temporary);
+      if (existsSync(temporary)) Deno.removeSync(temporary);
       throw error;
     }
   }
@@ -296,15 +297,6 @@ function lastByteMissesNewline(file: Deno.FsFile): boolean {
   const last = new Uint8Array(1);
   file.seekSync(size - 1, Deno.SeekMode.Start);
   return file.readSync(last) === 1 && last[0] !== 0x0a;
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 async function namesIn(path: string): Promise<string[]> {

@@ -59,7 +59,7 @@ export const overrideOptions = {
   x509Proxy: {
     flags: "    --x509-proxy FILE",
     describe: "send this proxy along with files of XRootD; none: send none",
-    defaultShown: "$X509_USER_PROXY, or x509up_uUID in the temporary folder",
+    defaultShown: "$X509_USER_PROXY or x509up_uUID",
     parse: (text: string) => text,
     group: "Tasks",
   },

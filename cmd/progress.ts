@@ -1,14 +1,8 @@
 /** How a running analysis looks: four bars, or a line. */
 import { describeAllocation } from "../core/allocation/report.ts";
 import type { ChunkCounts, Counted, Progress } from "../core/analysis/progress.ts";
-import { formatDuration, formatShort } from "../core/units.ts";
-import {
-  createView,
-  type Look,
-  plural,
-  type ProgressMode,
-  type ProgressView,
-} from "./progress_view.ts";
+import { formatDuration, formatShort, plural } from "../core/units.ts";
+import { createView, type Look, type ProgressMode, type ProgressView } from "./progress_view.ts";
 import type { Stream } from "./render.ts";
 
 export function createProgress(mode: ProgressMode, stream: Stream): ProgressView<Progress> {

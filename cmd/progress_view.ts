@@ -281,10 +281,6 @@ function barLine({ before, part, after }: LaidOut, bar: number, width: number, s
   return before + paint(full.repeat(filled)) + dim(empty.repeat(bar - filled)) + after;
 }
 
-export function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
-}
-
 /** Cuts a line that the window cannot show; one that is cut loses its colour. */
 function clip(line: string, width: number): string {
   const plain = stripVTControlCharacters(line);

@@ -90,25 +90,26 @@ export async function showLive(watched: Watched, options: LiveOptions): Promise<
   };
   const end = () => stopping.abort();
   using keys = new Keys(keyboard, (key) => become(press(model, key, pageOf(stdout))));
-  screen.open();
-  // Also where this program ends in a way that nobody thought of.
-  globalThis.addEventListener("unload", screen.close);
-  Deno.addSignalListener("SIGWINCH", resized);
-  for (const name of endings) Deno.addSignalListener(name, end);
-  try {
-    draw();
-    const ended = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
-    void keys.ended.then(end);
-    await Promise.race([looking().catch(fail), ended]);
-    await ended;
-  } finally {
-    Deno.removeSignalListener("SIGWINCH", resized);
-    for (const name of endings) Deno.removeSignalListener(name, end);
-    globalThis.removeEventListener("unload", screen.close);
-    screen.close();
-  }
+  using _signals = listening(resized, end);
+  using _opened = screen.open();
+  draw();
+  const ended = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+  void keys.ended.then(end);
+  await Promise.race([looking().catch(fail), ended]);
+  await ended;
   if (failure !== undefined) throw failure;
   return 0;
+}
+
+function listening(resized: () => void, end: () => void): Disposable {
+  Deno.addSignalListener("SIGWINCH", resized);
+  for (const name of endings) Deno.addSignalListener(name, end);
+  return {
+    [Symbol.dispose]() {
+      Deno.removeSignalListener("SIGWINCH", resized);
+      for (const name of endings) Deno.removeSignalListener(name, end);
+    },
+  };
 }
 
 /** Keys of a terminal, by name. */
@@ -180,15 +181,18 @@ class Screen {
 
   constructor(private readonly stream: Stream) {}
 
-  open(): void {
+  /** Until disposed of, also where this program ends in a way that nobody thought of. */
+  open(): Disposable {
+    const close = () => {
+      globalThis.removeEventListener("unload", close);
+      if (this.#open) this.stream.write(leaveOther);
+      this.#open = false;
+    };
     this.#open = true;
     this.stream.write(enterOther);
+    globalThis.addEventListener("unload", close);
+    return { [Symbol.dispose]: close };
   }
-
-  readonly close = (): void => {
-    if (this.#open) this.stream.write(leaveOther);
-    this.#open = false;
-  };
 
   /** The next frame is drawn whole: the window was cleared. */
   forget(): void {

@@ -1,14 +1,8 @@
 /** How a running list of tasks looks: a bar, or a line. */
 import { describeAllocation } from "../core/allocation/report.ts";
 import type { TaskProgress } from "../core/tasklist/progress.ts";
-import { formatDuration, formatShort } from "../core/units.ts";
-import {
-  createView,
-  type Look,
-  plural,
-  type ProgressMode,
-  type ProgressView,
-} from "./progress_view.ts";
+import { formatDuration, formatShort, plural } from "../core/units.ts";
+import { createView, type Look, type ProgressMode, type ProgressView } from "./progress_view.ts";
 import type { Stream } from "./render.ts";
 
 export function createTaskProgress(mode: ProgressMode, stream: Stream): ProgressView<TaskProgress> {

@@ -17,6 +17,29 @@ export interface Resources {
   readonly gpus: number;
 }
 
+export type ResourceName = keyof Resources;
+
+/** What peers, records and monitors call each of them. */
+export const wireNames: Readonly<Record<ResourceName, string>> = {
+  cores: "cores",
+  memoryMb: "memory",
+  diskMb: "disk",
+  gpus: "gpus",
+};
+
+/** Each with its wire name. */
+export const wireResources = Object.entries(wireNames) as readonly [ResourceName, string][];
+
+/** A value for each of them. */
+export function eachResource<T>(of: (name: ResourceName) => T): Record<ResourceName, T> {
+  return {
+    cores: of("cores"),
+    memoryMb: of("memoryMb"),
+    diskMb: of("diskMb"),
+    gpus: of("gpus"),
+  };
+}
+
 export const noResources: Resources = { cores: 0, memoryMb: 0, diskMb: 0, gpus: 0 };
 
 /** Guards `floor` against quotients such as 1/(1/93) = 92.99…, where cctools loses a slot. */

@@ -157,6 +157,11 @@ function significant(amount: number): string {
   return String(Number(amount < 1 ? amount.toPrecision(2) : amount.toFixed(decimals)));
 }
 
+/** `1 worker`, `2 workers`. */
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
 /** `950 MB`, `1.5 GB`, `16 GB`. */
 export function formatSizeMb(mb: number): string {
   if (mb < 1024) return `${Math.round(mb)} MB`;

@@ -4,6 +4,7 @@
  * belongs to its user, who is not root, or where WQX_CGROUP names one. That root can write
  * everywhere proves nothing: groups that a batch system or a container runtime has made are theirs.
  */
+import { existsSync } from "node:fs";
 import { messageOf } from "../core/errors.ts";
 import { numberAfter } from "../core/monitor/proc_text.ts";
 import type { GroupReading } from "../core/monitor/tree.ts";
@@ -70,8 +71,8 @@ const memoryHeadroom = 1.05, memoryHeadroomMb = 16;
 const mb = 1024 ** 2;
 
 function placeGiven(folder: string): Place {
-  const version = exists(`${folder}/cgroup.controllers`) ? "cgroup v2" : "cgroup v1";
-  if (version === "cgroup v1" && !exists(`${folder}/memory.limit_in_bytes`)) {
+  const version = existsSync(`${folder}/cgroup.controllers`) ? "cgroup v2" : "cgroup v1";
+  if (version === "cgroup v1" && !existsSync(`${folder}/memory.limit_in_bytes`)) {
     throw new Error(`${cgroupVariable}: ${folder} is no group that counts memory`);
   }
   return { version, folder, own: false };
@@ -205,14 +206,5 @@ class Group implements TaskCgroup {
     } catch {
       return false;
     }
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
   }
 }

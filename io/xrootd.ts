@@ -35,6 +35,7 @@ const failures: Readonly<Record<number, XrootdFailure>> = {
   1: "denied", // EPERM
   2: "not-found", // ENOENT
   4: "lost", // EINTR: the operation was interrupted
+  9: "lost", // EBADF: a server that was started again does not know what was open
   11: "lost", // EAGAIN
   13: "denied", // EACCES
   16: "lost", // EBUSY
@@ -43,6 +44,7 @@ const failures: Readonly<Record<number, XrootdFailure>> = {
   43: "not-found", // EIDRM: no replica
   52: "not-authenticated", // EBADE, which XRootD calls EAUTH
   62: "silent", // ETIME: the operation expired
+  71: "lost", // EPROTO: the conversation broke off
   88: "lost", // ENOTSOCK: the socket broke
   44: "lost", // ECHRNG: the session is another one
   103: "not-authenticated", // ECONNABORTED: the login failed
@@ -54,12 +56,16 @@ const failures: Readonly<Record<number, XrootdFailure>> = {
   113: "no-host", // EHOSTUNREACH: the address means nothing
 };
 
-/** By version of XRootD: 5 and 4, then what may come, then what development packages install. */
-export const xrootdLibraries: readonly string[] = [
-  "libXrdPosixPreload.so.2",
-  "libXrdPosixPreload.so.3",
-  "libXrdPosixPreload.so",
-];
+/** Names by version of XRootD (5, 6), and what a conda environment has. */
+export function xrootdLibraries(): string[] {
+  const conda = Deno.env.get("CONDA_PREFIX");
+  return [
+    "libXrdPosixPreload.so.2",
+    "libXrdPosixPreload.so.6",
+    "libXrdPosixPreload.so",
+    ...conda ? [`${conda}/lib/libXrdPosixPreload.so`] : [],
+  ];
+}
 
 /**
  * Set where the user has not: the client's own patience is 30 minutes a request, and for as long it
@@ -75,11 +81,18 @@ const patience: Readonly<Record<string, string>> = {
   XRD_TIMEOUTRESOLUTION: "1",
 };
 
+/** How long a server may take over a request, for which `XRD_REQUESTTIMEOUT` is the user's word. */
+export function requestTimeoutMs(): number {
+  const [own, usual] = [Deno.env.get("XRD_REQUESTTIMEOUT"), patience["XRD_REQUESTTIMEOUT"]];
+  return 1000 * (Number(own) || Number(usual));
+}
+
 export interface XrootdOptions {
   /** No call takes longer. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
-  readonly libraries?: readonly string[];
+  /** In place of {@link xrootdLibraries}. */
+  readonly libraries?: readonly string[] | undefined;
 }
 
 /** An open file, with a thread of its own. */
@@ -109,7 +122,7 @@ export class XrootdFile {
   static async open(url: string, options: XrootdOptions): Promise<XrootdFile> {
     const file = new XrootdFile(options);
     try {
-      const libraries = options.libraries ?? xrootdLibraries;
+      const libraries = options.libraries ?? xrootdLibraries();
       const answer = await file.#ask({ ask: "open", url, libraries });
       if (answer.is !== "open") throw new Error(`Not an answer to open: ${answer.is}`);
       file.#size = answer.size;

@@ -85,7 +85,8 @@ class RemoteFile {
         c.symbols.dlopen(cString(name), RTLD_LAZY | RTLD_NODELETE);
         xrd = Deno.dlopen(name, symbols);
       } catch (error) {
-        reasons.push(error instanceof Error ? error.message : String(error));
+        const message = error instanceof Error ? error.message : String(error);
+        reasons.push(message.replace(/^(Could not open library: )+/, ""));
         continue;
       }
       const fd = xrd.symbols.XrdPosix_Open(cString(url), O_RDONLY);

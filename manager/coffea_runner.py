@@ -31,6 +31,9 @@ class Failure(Exception):
 def main():
     with open("job.json", encoding="utf-8") as file:
         job = json.load(file)
+    proxy = os.environ.get("X509_USER_PROXY")
+    if proxy == "x509_proxy":  # as the manager names it; XRootD looks for it from $PWD
+        os.environ["X509_USER_PROXY"] = os.path.abspath(proxy)
     try:
         outcome = KINDS[job["kind"]](job)
     except Failure as failure:

@@ -110,13 +110,15 @@ class Template:
             return
         if first == 0:
             # Twice, because orphans become children of the worker, which can then wait for them.
-            pid = 0
             try:
-                pid = os.fork()
-                if pid == 0:
+                if os.fork() == 0:
+                    # Before the worker hears of it: it takes all of a session for the task's.
+                    os.setsid()
+                    os.write(self.pids[1], b"%10d" % os.getpid())
                     Task(self, request).run()
+            except OSError:
+                os.write(self.pids[1], b"%10d" % 0)
             finally:
-                os.write(self.pids[1], b"%10d" % pid)
                 REAL_EXIT(0)
         os.waitpid(first, 0)
         pid = int(os.read(self.pids[0], 10))
@@ -139,7 +141,6 @@ class Task:
             # Sent when the worker knows this process; it stays pending until it is waited for.
             signal.sigwait([signal.SIGUSR1])
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
-            os.setsid()
             os.close(self.template.requests)
             os.chdir(self.request["cwd"])
             show_mark(self.request["env"])

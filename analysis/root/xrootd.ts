@@ -6,10 +6,10 @@
 import { DataError } from "../../core/errors.ts";
 import { copyByXrdcp, findXrdcp } from "../../io/xrdcp.ts";
 import {
+  requestTimeoutMs,
   XrootdError,
   type XrootdFailure,
   XrootdFile,
-  xrootdLibraries,
   XrootdUnavailable,
 } from "../../io/xrootd.ts";
 import { debugLine } from "../debug_line.ts";
@@ -22,14 +22,14 @@ import {
   type SourceOptions,
 } from "./source.ts";
 
-/** Longest silence of a server: over what a tape-backed or busy store usually takes. */
-const defaultTimeoutMs = 60_000;
 /** How long a server is waited for that was never seen: it may be starting, or not be there. */
 const firstPatienceMs = 20_000;
 /** Between attempts to open a file again: at first, and at most. */
 const pauseMinMs = 100, pauseMaxMs = 2_000;
+/** Attempts to read when it is not known whether another one is of use. */
+const unknownTriesMax = 3;
 /** Most bytes asked for in one question, so that unpacking starts early and memory stays small. */
-const questionBytesMax = 16 * 1024 ** 2;
+const questionBytesMax = 8 * 1024 ** 2;
 
 /** These pass, so that it is worth trying again. */
 const passing: ReadonlySet<XrootdFailure> = new Set(["offline", "lost"]);
@@ -64,7 +64,6 @@ interface Waiting extends PromiseWithResolvers<Uint8Array> {
 class Remote {
   #file: XrootdFile | null = null;
   #size: number | null = null;
-  #heardMs = performance.now();
   #waiting: Waiting[] = [];
   #asking = false;
 
@@ -80,7 +79,7 @@ class Remote {
 
   async open(): Promise<void> {
     await this.#try(() => Promise.resolve());
-    debugLine(`${this.name} is read by ${this.#file!.how}`);
+    debugLine("xrootd", `${this.name} is read by ${this.#file!.how}`);
   }
 
   /** Exactly these bytes. Ranges that are asked for while a question is open go into the next. */
@@ -129,9 +128,10 @@ class Remote {
 
   /** Opens the file if need be and does it, again and again while what fails may pass. */
   async #try<T>(what: (file: XrootdFile) => Promise<T>): Promise<T> {
-    const { signal, timeoutMs = defaultTimeoutMs } = this.options;
-    this.#heardMs = performance.now();
-    for (let pauseMs = pauseMinMs;; pauseMs = Math.min(2 * pauseMs, pauseMaxMs)) {
+    const { signal, timeoutMs = requestTimeoutMs() } = this.options;
+    const startedMs = performance.now();
+    for (let tries = 1;; tries++) {
+      const pauseMs = Math.min(pauseMinMs * 2 ** (tries - 1), pauseMaxMs);
       try {
         this.#file ??= await this.#opened();
         return await what(this.#file);
@@ -139,23 +139,26 @@ class Remote {
         signal?.throwIfAborted();
         if (!(error instanceof XrootdError)) throw error;
         await this.close();
-        const waitedMs = performance.now() - this.#heardMs;
+        const waitedMs = performance.now() - startedMs;
+        // Of a file that was open, whatever else fails may be that of one connection.
+        const passes = passing.has(error.failure) ||
+          (error.failure === "other" && this.#size !== null && tries < unknownTriesMax);
         const patienceMs = this.#size === null ? Math.min(firstPatienceMs, timeoutMs) : timeoutMs;
-        if (!passing.has(error.failure) || waitedMs + pauseMs > patienceMs) {
+        if (!passes || waitedMs + pauseMs > patienceMs) {
           throw dataErrorOf(error, this.url, this.name, waitedMs);
         }
-        debugLine(`${this.name}: ${error.message}; trying again`);
+        debugLine("xrootd", `${this.name}: ${error.message}; trying again`);
         await pause(pauseMs, signal);
       }
     }
   }
 
   async #opened(): Promise<XrootdFile> {
-    const { signal, timeoutMs = defaultTimeoutMs, xrootdLibraries: libraries } = this.options;
+    const { signal, timeoutMs = requestTimeoutMs(), xrootdLibraries: libraries } = this.options;
     const file = await XrootdFile.open(this.url, {
       timeoutMs,
       signal,
-      libraries: libraries ?? xrootdLibraries,
+      libraries,
     });
     const before = this.#size;
     if (before !== null && file.size !== before) {
@@ -208,15 +211,18 @@ async function openCopy(
 ): Promise<ByteSource> {
   const xrdcp = findXrdcp();
   if (!("path" in xrdcp)) {
-    debugLine(`no library of XRootD: ${missing.message}; no xrdcp: ${xrdcp.why}`);
+    debugLine("xrootd", `no library of XRootD: ${missing.message}; no xrdcp: ${xrdcp.why}`);
     throw new DataError(
       "unreachable",
       `Cannot read ${name}: there is no XRootD client on this machine. Install xrootd-client ` +
         "(Debian, Fedora, EPEL) or xrootd (conda-forge)",
     );
   }
-  debugLine(`${name} is copied by ${xrdcp.path}, as there is no library: ${missing.message}`);
-  const { signal, timeoutMs = defaultTimeoutMs } = options;
+  debugLine(
+    "xrootd",
+    `${name} is copied by ${xrdcp.path}, as there is no library: ${missing.message}`,
+  );
+  const { signal, timeoutMs = requestTimeoutMs() } = options;
   const startedMs = performance.now();
   const folder = await Deno.makeTempDir({ dir: ".", prefix: "xrdcp-" });
   const path = `${folder}/copy.root`;

@@ -2,7 +2,7 @@
 import { html } from "hono/html";
 import { openApiDocument } from "../api_schema.ts";
 import type { CatalogFacts } from "../facts.ts";
-import { type Html, nothing } from "./layout.ts";
+import { type Html, nothing, scrollingTable } from "./layout.ts";
 
 /** As far as this page reads it; a `$ref` names one of the schemas below. */
 interface Schema {
@@ -86,28 +86,16 @@ function operation(path: string, { summary, parameters = [], responses = {} }: O
 }
 
 function properties({ properties = {} }: Schema, name: string): Html {
-  return html`
-    <div class="scroll" role="region" tabindex="0" aria-labelledby="schema-${name}">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Field</th>
-            <th scope="col">Type</th>
-            <th scope="col">Meaning</th>
-          </tr>
-        </thead>
-        <tbody>${Object.entries(properties).map(([field, schema]) =>
-          html`
-            <tr>
-              <th scope="row"><code>${field}</code></th>
-              <td>${typeMarkup(schema)}</td>
-              <td>${schema.description ?? nothing}</td>
-            </tr>
-          `
-        )}</tbody>
-      </table>
-    </div>
-  `;
+  const rows = Object.entries(properties).map(([field, schema]) =>
+    html`
+      <tr>
+        <th scope="row"><code>${field}</code></th>
+        <td>${typeMarkup(schema)}</td>
+        <td>${schema.description ?? nothing}</td>
+      </tr>
+    `
+  );
+  return scrollingTable(`schema-${name}`, [["Field"], ["Type"], ["Meaning"]], rows);
 }
 
 function typeMarkup(schema: Schema): Html {

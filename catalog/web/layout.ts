@@ -81,6 +81,31 @@ export function text(value: string | null): Html {
   return value === null ? unknown : html`<bdi>${value}</bdi>`;
 }
 
+/** Title of a column, and the classes that its cells have too. */
+export type Column = readonly [title: string, look?: string];
+
+/** A table that scrolls by itself where it is too wide. `labelledBy`: the id of its heading. */
+export function scrollingTable(
+  labelledBy: string,
+  columns: readonly Column[],
+  rows: readonly Html[],
+): Html {
+  return html`
+    <div class="scroll" role="region" tabindex="0" aria-labelledby="${labelledBy}">
+      <table>
+        <thead>
+          <tr>${columns.map(([title, look]) =>
+            look === undefined
+              ? html`<th scope="col">${title}</th>`
+              : html`<th scope="col" class="${look}">${title}</th>`
+          )}</tr>
+        </thead>
+        <tbody>${rows}</tbody>
+      </table>
+    </div>
+  `;
+}
+
 /** A host name, which may be broken after its dots. */
 export function hostName(value: string | null): Html {
   if (value === null) return unknown;

@@ -19,12 +19,14 @@ import type { CatalogView } from "../view.ts";
 import { courseMarkup } from "./chart.ts";
 import {
   ago,
+  type Column,
   count,
   grouped,
   hostName,
   type Html,
   nothing,
   resourceTitles,
+  scrollingTable,
   short,
   showAmount,
   text,
@@ -150,30 +152,19 @@ function tiles(manager: ManagerRow): Html {
 function resourcesMarkup({ resources, wanted }: ManagerDetail): Html {
   const told = resourceNames.filter((name) => (resources[name].total ?? 0) > 0);
   if (told.length === 0) return html`<p class="note">No worker, so nothing to use.</p>`;
-  return html`
-    <div class="scroll" role="region" tabindex="0" aria-labelledby="resources-title">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Resource</th>
-            <th scope="col">In use</th>
-            <th scope="col" class="number">Tasks want</th>
-          </tr>
-        </thead>
-        <tbody>${told.map((name) => {
-          const show = showAmount[name]!;
-          const want = wanted[name];
-          return html`
-            <tr>
-              <th scope="row">${resourceTitles[name]}</th>
-              <td>${usage(resources[name], show)}</td>
-              <td class="number">${want === null ? unknown : show(want)}</td>
-            </tr>
-          `;
-        })}</tbody>
-      </table>
-    </div>
-  `;
+  const rows = told.map((name) => {
+    const show = showAmount[name]!;
+    const want = wanted[name];
+    return html`
+      <tr>
+        <th scope="row">${resourceTitles[name]}</th>
+        <td>${usage(resources[name], show)}</td>
+        <td class="number">${want === null ? unknown : show(want)}</td>
+      </tr>
+    `;
+  });
+  const columns: Column[] = [["Resource"], ["In use"], ["Tasks want", "number"]];
+  return scrollingTable("resources-title", columns, rows);
 }
 
 /** A name that means itself as a regular expression and is printed as it is. */
@@ -221,26 +212,20 @@ function workersMarkup(manager: ManagerDetail, nowMs: number): Html {
       grouped(workers!)
     } workers.</p>`
     : nothing;
-  return html`
-    <div class="scroll" role="region" tabindex="0" aria-labelledby="workers-title">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Host</th>
-            <th scope="col" class="wide">Address</th>
-            <th scope="col">Cores</th>
-            <th scope="col" class="middle">Memory</th>
-            <th scope="col" class="wide">Disk</th>
-            <th scope="col" class="number">Running</th>
-            <th scope="col" class="number middle">Done</th>
-            <th scope="col" class="number wide">Joined</th>
-          </tr>
-        </thead>
-        <tbody>${workerList.map((worker) => workerRow(worker, nowMs))}</tbody>
-      </table>
-    </div>${cut}
-  `;
+  const rows = workerList.map((worker) => workerRow(worker, nowMs));
+  return html`${scrollingTable("workers-title", workerColumns, rows)}${cut}`;
 }
+
+const workerColumns: readonly Column[] = [
+  ["Host"],
+  ["Address", "wide"],
+  ["Cores"],
+  ["Memory", "middle"],
+  ["Disk", "wide"],
+  ["Running", "number"],
+  ["Done", "number middle"],
+  ["Joined", "number wide"],
+];
 
 function workerRow(worker: WorkerView, nowMs: number): Html {
   const { host, address, resources, running, done, joinedS } = worker;
@@ -264,37 +249,41 @@ function categoriesMarkup(categories: readonly CategoryView[]): Html {
   const events = categories.some(({ chunkSize, eventsPerSecond }) =>
     chunkSize !== null || eventsPerSecond !== null
   );
-  return html`
-    <div class="scroll" role="region" tabindex="0" aria-labelledby="categories-title">
-      <table>
-        <thead>
-          <tr><th scope="col">Category</th><th scope="col" class="number">Waiting</th><th scope="col" class="number">Running</th><th scope="col" class="number">Done</th><th scope="col" class="number wide">Failed</th><th scope="col">A task gets</th><th scope="col">Largest</th><th scope="col" class="number wide">Workers able</th>${events
-            ? html`
-              <th scope="col" class="number">Events a task</th>
-              <th scope="col" class="number">Events/s</th>
-            `
-            : nothing}</tr>
-        </thead>
-        <tbody>${categories.map((one) =>
-          html`<tr><th scope="row"><bdi>${one.name}</bdi></th><td class="number">${
-            count(one.waiting)
-          }</td><td class="number">${count(one.running)}</td><td class="number">${
-            count(one.done)
-          }</td><td class="number wide">${count(one.failed)}</td><td>${allocation(one)}</td><td>${
-            largest(one)
-          }</td><td class="number wide">${count(one.workersAble)}</td>${
-            events
-              ? html`
-                <td class="number">${short(one.chunkSize)}</td>
-                <td class="number">${short(one.eventsPerSecond)}</td>
-              `
-              : nothing
-          }</tr>`
-        )}</tbody>
-      </table>
-    </div>
-  `;
+  const rows = categories.map((one) =>
+    html`
+      <tr>
+        <th scope="row"><bdi>${one.name}</bdi></th>
+        <td class="number">${count(one.waiting)}</td>
+        <td class="number">${count(one.running)}</td>
+        <td class="number">${count(one.done)}</td>
+        <td class="number wide">${count(one.failed)}</td>
+        <td>${allocation(one)}</td>
+        <td>${largest(one)}</td>
+        <td class="number wide">${count(one.workersAble)}</td>
+        ${events
+          ? html`
+            <td class="number">${short(one.chunkSize)}</td>
+            <td class="number">${short(one.eventsPerSecond)}</td>
+          `
+          : nothing}
+      </tr>
+    `
+  );
+  const columns = events ? [...categoryColumns, ...eventColumns] : categoryColumns;
+  return scrollingTable("categories-title", columns, rows);
 }
+
+const categoryColumns: readonly Column[] = [
+  ["Category"],
+  ["Waiting", "number"],
+  ["Running", "number"],
+  ["Done", "number"],
+  ["Failed", "number wide"],
+  ["A task gets"],
+  ["Largest"],
+  ["Workers able", "number wide"],
+];
+const eventColumns: readonly Column[] = [["Events a task", "number"], ["Events/s", "number"]];
 
 function allocation({ allocation }: CategoryView): Html {
   const told = resourceNames.flatMap((name) => {
@@ -344,31 +333,24 @@ function factoriesMarkup(view: CatalogView, manager: ManagerRow): Html {
   const serving = new Set(factoriesOf(manager, keyed.map(({ row }) => row)));
   const found = keyed.filter(({ row }) => serving.has(row));
   if (found.length === 0) return html`<p class="note">None that this catalog knows of.</p>`;
-  return html`
-    <div class="scroll" role="region" tabindex="0" aria-labelledby="factories-title">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Factory</th>
-            <th scope="col" class="wide">Host</th>
-            <th scope="col" class="number">Submitted</th>
-            <th scope="col" class="number">Needed</th>
-            <th scope="col" class="number">At most</th>
-          </tr>
-        </thead>
-        <tbody>${found.map(({ key, row }) =>
-          html`
-            <tr>
-              <th scope="row"><a href="${recordPath(key)}"><bdi>${row.name ??
-                "(no name)"}</bdi></a></th>
-              <td class="wide">${text(row.host)}</td>
-              <td class="number">${count(row.submitted)}</td>
-              <td class="number">${count(row.needed)}</td>
-              <td class="number">${count(row.workersMax)}</td>
-            </tr>
-          `
-        )}</tbody>
-      </table>
-    </div>
-  `;
+  const rows = found.map(({ key, row }) =>
+    html`
+      <tr>
+        <th scope="row"><a href="${recordPath(key)}"><bdi>${row.name ?? "(no name)"}</bdi></a></th>
+        <td class="wide">${text(row.host)}</td>
+        <td class="number">${count(row.submitted)}</td>
+        <td class="number">${count(row.needed)}</td>
+        <td class="number">${count(row.workersMax)}</td>
+      </tr>
+    `
+  );
+  return scrollingTable("factories-title", factoryColumns, rows);
 }
+
+const factoryColumns: readonly Column[] = [
+  ["Factory"],
+  ["Host", "wide"],
+  ["Submitted", "number"],
+  ["Needed", "number"],
+  ["At most", "number"],
+];

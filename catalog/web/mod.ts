@@ -2,8 +2,7 @@
  * The web pages of `wqx catalog`: routes, assets and the policy that keeps pages from loading or
  * sending anything elsewhere.
  */
-import { Hono } from "hono";
-import type { Context } from "hono";
+import { type Context, Hono } from "hono";
 import { secureHeaders } from "hono/secure-headers";
 import { etag } from "hono/etag";
 import idiomorph from "idiomorph/dist/idiomorph.min.js" with { type: "text" };
@@ -39,23 +38,24 @@ const assets: Readonly<Record<string, { readonly type: string; readonly body: st
   "icon.svg": { type: "image/svg+xml", body: icon },
 };
 
+const guarded = secureHeaders({
+  contentSecurityPolicy: {
+    defaultSrc: ["'none'"],
+    scriptSrc: ["'self'"],
+    styleSrc: ["'self'"],
+    imgSrc: ["'self'"],
+    connectSrc: ["'self'"],
+    formAction: ["'self'"],
+    baseUri: ["'none'"],
+    frameAncestors: ["'none'"],
+  },
+  // A catalog is reached by plain HTTP as well; to forbid that is its owner's affair.
+  strictTransportSecurity: false,
+});
+
 /** Pages under `/`, `/manager`, `/detail` and `/api`, their streams and assets. */
 export function webRoutes(view: CatalogView, facts: CatalogFacts): Hono {
   const routes = new Hono();
-  const guarded = secureHeaders({
-    contentSecurityPolicy: {
-      defaultSrc: ["'none'"],
-      scriptSrc: ["'self'"],
-      styleSrc: ["'self'"],
-      imgSrc: ["'self'"],
-      connectSrc: ["'self'"],
-      formAction: ["'self'"],
-      baseUri: ["'none'"],
-      frameAncestors: ["'none'"],
-    },
-    // A catalog is reached by plain HTTP as well; to forbid that is its owner's affair.
-    strictTransportSecurity: false,
-  });
   const page = (context: Context, shown: Page) => {
     context.header("Cache-Control", "no-store");
     return context.html(document(shown, facts), shown.status ?? 200);

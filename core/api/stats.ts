@@ -1,8 +1,9 @@
 /** Numbers that a client asks for, by the names of `work_queue_stats`. */
-import type { QueueStatistics } from "../status/statistics.ts";
 import { takeCensus } from "../status/census.ts";
+import { microseconds, taskCounters, workCounters, workerCounters } from "../status/counters.ts";
+import type { QueueStatistics } from "../status/statistics.ts";
 import type { TaskId, WorkerId } from "../ids.ts";
-import type { Resources } from "../resources.ts";
+import { fits, type Resources, wireResources } from "../resources.ts";
 import type { Task } from "../scheduler/tasks.ts";
 import { isReady, type WorkerState } from "../scheduler/workers.ts";
 
@@ -21,22 +22,38 @@ export interface StatsSource {
 
 export type Stats = Readonly<Record<string, number>>;
 
-const resources = [
-  ["cores", "cores"],
-  ["memory", "memoryMb"],
-  ["disk", "diskMb"],
-  ["gpus", "gpus"],
-] as const;
-
 /** In time that grows with the workers, not with the tasks. */
 export function queueStats(source: StatsSource): Stats {
-  const { statistics: s, declared } = source;
+  const { statistics: s, hostsBlocked, waiting, startedEpochMs } = source;
+  const { capacity } = s;
+  const seconds = (s.sendMs + s.receiveMs) / 1000;
+  const megabytes = (s.bytesSent + s.bytesReceived) / 1024 ** 2;
+  return {
+    ...workerCounters(s),
+    ...taskCounters(s),
+    ...workCounters(s),
+    ...presentWorkers(source),
+    workers_blocked: hostsBlocked,
+    tasks_waiting: waiting,
+    time_when_started: microseconds(startedEpochMs),
+    time_send_good: microseconds(s.sendMs),
+    time_receive_good: microseconds(s.receiveMs),
+    bandwidth: seconds > 1 ? megabytes / seconds : 1,
+    capacity_cores: capacity.box.cores,
+    capacity_memory: capacity.box.memoryMb,
+    capacity_disk: capacity.box.diskMb,
+    capacity_gpus: capacity.box.gpus,
+  };
+}
+
+/** Workers that are connected, what they have, and their tasks. */
+function presentWorkers({ workers, declared }: StatsSource): Stats {
   let [connected, init, busy, able, running, retrieving] = [0, 0, 0, 0, 0, 0];
   const amounts: Record<string, number> = {};
-  for (const [key] of resources) {
-    for (const  of of["total", "committed", "max", "min"]) amounts[`${of}_${key}`] = 0;
+  for (const [, key] of wireResources) {
+    for (const what of ["total", "committed", "max", "min"]) amounts[`${what}_${key}`] = 0;
   }
-  for (const worker of source.workers.values()) {
+  for (const worker of workers.values()) {
     if (worker.greeting === null) continue;
     connected++;
     running += worker.running.size;
@@ -46,67 +63,25 @@ export function queueStats(source: StatsSource): Stats {
       init++;
       continue;
     }
-    let fits = true;
-    for (const [key, name] of resources) {
+    for (const [name, key] of wireResources) {
       const total = worker.total[name];
       amounts[`total_${key}`]! += total;
       amounts[`committed_${key}`]! += worker.promised[name];
       amounts[`max_${key}`] = Math.max(amounts[`max_${key}`]!, total);
       const min = amounts[`min_${key}`]!;
       amounts[`min_${key}`] = min === 0 ? total : Math.min(min, total);
-      fits &&= declared[name] <= total;
     }
-    if (fits) able++;
+    if (fits(declared, worker.total)) able++;
   }
-  const { capacity } = s;
-  const seconds = (s.sendMs + s.receiveMs) / 1000;
-  const megabytes = (s.bytesSent + s.bytesReceived) / 1024 ** 2;
   return {
     workers_connected: connected,
     workers_init: init,
     workers_idle: connected - busy,
     workers_busy: busy,
     workers_able: able,
-    workers_joined: s.workersJoined,
-    workers_removed: s.workersRemoved,
-    workers_released: s.workersReleased,
-    workers_idled_out: s.workersIdledOut,
-    workers_fast_aborted: 0,
-    workers_blocked: source.hostsBlocked,
-    workers_lost: s.workersLost,
-    tasks_waiting: source.waiting,
     tasks_on_workers: running + retrieving,
     tasks_running: running,
     tasks_with_results: retrieving,
-    tasks_submitted: s.tasksSubmitted,
-    tasks_dispatched: s.tasksDispatched,
-    tasks_done: s.tasksDone,
-    tasks_failed: s.tasksFailed,
-    tasks_cancelled: s.tasksCanceled,
-    tasks_exhausted_attempts: s.attemptsExhausted,
-    time_when_started: us(source.startedEpochMs),
-    time_send: us(s.sendMs),
-    time_receive: us(s.receiveMs),
-    time_send_good: us(s.sendMs),
-    time_receive_good: us(s.receiveMs),
-    time_status_msgs: 0,
-    time_internal: 0,
-    time_polling: 0,
-    time_application: 0,
-    time_workers_execute: us(s.executeMs),
-    time_workers_execute_good: us(s.executeGoodMs),
-    time_workers_execute_exhaustion: us(s.executeExhaustedMs),
-    bytes_sent: s.bytesSent,
-    bytes_received: s.bytesReceived,
-    bandwidth: seconds > 1 ? megabytes / seconds : 1,
-    capacity_tasks: capacity.tasks,
-    capacity_cores: capacity.box.cores,
-    capacity_memory: capacity.box.memoryMb,
-    capacity_disk: capacity.box.diskMb,
-    capacity_gpus: capacity.box.gpus,
-    capacity_instantaneous: capacity.instantaneous,
-    capacity_weighted: capacity.weighted,
-    manager_load: 0,
     ...amounts,
   };
 }
@@ -139,7 +114,7 @@ export function workersSummary(workers: Iterable<WorkerState>): Record<string, n
   for (const worker of workers) {
     if (!isReady(worker)) continue;
     const size = Object.fromEntries(
-      resources.map(([key, name]) => [key, Math.floor(worker.total[name])]),
+      wireResources.map(([name, key]) => [key, Math.floor(worker.total[name])]),
     );
     const shape = JSON.stringify(size);
     const row = rows.get(shape);
@@ -161,8 +136,4 @@ export function hungryBelow(
     cores += worker.total.cores;
   }
   return Math.max(minimum, factor * count, Math.floor(cores));
-}
-
-function us(ms: number): number {
-  return Math.round(ms * 1000);
 }

@@ -3,7 +3,7 @@
  * from strangers: any field may be missing or of another type, which rows show as `null`.
  */
 import { amountOf, isJxArray, isJxObject, isTrue, type JxObject, objectsOf } from "../jx/value.ts";
-import type { Resources } from "../resources.ts";
+import { eachResource, type ResourceName, wireNames } from "../resources.ts";
 import { hostsBlockedBy, isFactory, isManager, managerOfForeman } from "./selection.ts";
 
 /** Longer texts are cut: no honest name or path is longer, and a row must stay a row. */
@@ -16,16 +16,7 @@ export const entriesMax = 500;
 /** Entry of `categories` that is the sum of all; no category can have this name. */
 const wholeQueue = "whole queue";
 
-export type ResourceName = keyof Resources;
 export const resourceNames: readonly ResourceName[] = ["cores", "memoryMb", "diskMb", "gpus"];
-
-/** By the names of records: `cores_total`, `memory_inuse`. */
-export const wireNames: Readonly<Record<ResourceName, string>> = {
-  cores: "cores",
-  memoryMb: "memory",
-  diskMb: "disk",
-  gpus: "gpus",
-};
 
 /** One resource of a worker, or over all workers of a manager. */
 export interface InUse {
@@ -382,13 +373,4 @@ function inUseOf(object: JxObject, inUse: string, total: string): ResourcesInUse
 
 function atLeast0(amount: number | null): number | null {
   return amount === null || amount < 0 ? null : amount;
-}
-
-function eachResource<T>(of: (name: ResourceName) => T): Readonly<Record<ResourceName, T>> {
-  return {
-    cores: of("cores"),
-    memoryMb: of("memoryMb"),
-    diskMb: of("diskMb"),
-    gpus: of("gpus"),
-  };
 }

@@ -3,9 +3,9 @@
  * whose tasks they are: what it is, what is missing, and what would help.
  */
 import { boxFor } from "../allocation/box.ts";
-import { type ResourceName, resourceNames, type Wish } from "../allocation/policy.ts";
-import { minus, type Resources } from "../resources.ts";
-import { formatSizeMb } from "../units.ts";
+import { resourceNames } from "../allocation/policy.ts";
+import { eachResource, minus, type Resources } from "../resources.ts";
+import { formatSizeMb, plural } from "../units.ts";
 import type { Placed, QueueFacts, TaskFacts, WaitingKind, WorkerFacts } from "./explain_facts.ts";
 import {
   amount,
@@ -17,16 +17,13 @@ import {
   lower,
   needsOf,
   paragraph,
-  plural,
   sum,
   time,
   times,
   wholeWorker,
   workerOptions,
 } from "./explain_words.ts";
-
-/** Why a worker does not take a task now; in the order in which they are looked at. */
-type Obstacle = "joining" | "features" | "small" | "leaving" | "blocked" | "failed" | "full";
+import { countObstacles, lackingOf, nearest, nearestKind, obstacle, sorted } from "./obstacles.ts";
 
 /** Why a task is where it is, and what would move it on. */
 export function explainTask({ task, higher, earlier }: Placed, queue: QueueFacts): string {
@@ -356,91 +353,8 @@ function limitOfFactory({ factory }: WorkerFacts): string {
     : ` The worker was started by the factory ${factory}, whose settings say how large its workers are.`;
 }
 
-/** The kind of which the least is missing. */
-function nearestKind(kinds: readonly WaitingKind[], worker: WorkerFacts): WaitingKind {
-  const order: readonly (Obstacle | null)[] = [
-    ...[null, "full", "failed", "leaving", "small", "features"] as const,
-    ...["blocked", "joining"] as const,
-  ];
-  const rank = ({ first }: WaitingKind) =>
-    order.indexOf(obstacle(first, worker)) +
-    shortage(first.wish, worker.total);
-  return kinds.reduce((best, kind) => rank(kind) < rank(best) ? kind : best);
-}
-
-// Fitting
-
-function obstacle(task: TaskFacts, worker: WorkerFacts): Obstacle | null {
-  if (!worker.ready) return "joining";
-  if (worker.features !== null && task.features.some((one) => !worker.features!.has(one))) {
-    return "features";
-  }
-  const box = boxFor(task.wish, worker.total);
-  if (box === null) return "small";
-  if (worker.leavesInMs !== null && worker.leavesInMs <= Math.max(0, task.needsMs)) {
-    return "leaving";
-  }
-  if (worker.blockedMs !== null) return "blocked";
-  if (worker.id !== null && task.avoids.has(worker.id)) return "failed";
-  return lackingOf(box, worker.free).length > 0 ? "full" : null;
-}
-
-type Sorted = Readonly<Record<Obstacle | "none", readonly WorkerFacts[]>>;
-
-/** Workers by what keeps them from the task. */
-function sorted(task: TaskFacts, workers: readonly WorkerFacts[]): Sorted {
-  const by: Record<Obstacle | "none", WorkerFacts[]> = {
-    joining: [],
-    features: [],
-    small: [],
-    leaving: [],
-    blocked: [],
-    failed: [],
-    full: [],
-    none: [],
-  };
-  for (const worker of workers) by[obstacle(task, worker) ?? "none"].push(worker);
-  return by;
-}
-
-function countObstacles(task: TaskFacts, workers: readonly WorkerFacts[]) {
-  const { joining, features, small, leaving, blocked, failed, full, none } = sorted(task, workers);
-  return {
-    joining: joining.length,
-    features: features.length,
-    small: small.length,
-    leaving: leaving.length,
-    blocked: blocked.length,
-    failed: failed.length,
-    full: full.length,
-    none: none.length,
-  };
-}
-
-/** The worker that lacks least, of what it has free where the box would fit, else of all. */
-function nearest(task: TaskFacts, workers: readonly WorkerFacts[]): WorkerFacts {
-  const short = (worker: WorkerFacts) => {
-    const box = boxFor(task.wish, worker.total);
-    return box === null ? shortage(task.wish, worker.total) : excess(box, worker.free);
-  };
-  return workers.reduce((best, worker) => short(worker) < short(best) ? worker : best);
-}
-
-/** Sum of the missing shares. */
-function shortage(wish: Wish, has: Resources): number {
-  return excess(amountsOf(wish), has);
-}
-
-function excess(need: Resources, has: Resources): number {
-  return sum(resourceNames.map((name) => Math.max(0, need[name] - has[name]) / (need[name] || 1)));
-}
-
 function isNothing(free: Resources): boolean {
   return describe(free) === "nothing";
-}
-
-function lackingOf(need: Resources, has: Resources): ResourceName[] {
-  return resourceNames.filter((name) => need[name] > has[name]);
 }
 
 /** "1 core and 512 MB memory". */
@@ -456,13 +370,7 @@ function wanted(kinds: readonly WaitingKind[]): string {
   const whole = kinds.some(({ first }) => needsOf(first.wish) === wholeWorker);
   if (whole) return "Any worker would do: these tasks take a whole one each.";
   const needs = kinds.map(({ first }) => amountsOf(first.wish));
-  const most = (name: ResourceName) => Math.max(...needs.map((need) => need[name]));
-  const size = {
-    cores: most("cores"),
-    memoryMb: most("memoryMb"),
-    diskMb: most("diskMb"),
-    gpus: most("gpus"),
-  };
+  const size = eachResource((name) => Math.max(...needs.map((need) => need[name])));
   return `A worker with ${describe(size)} or more takes any of them.`;
 }
 
@@ -475,6 +383,5 @@ function workerName({ id, host, address }: WorkerFacts): string {
 }
 
 function sumOf(workers: readonly WorkerFacts[]): Resources {
-  const of = (name: ResourceName) => sum(workers.map(({ total }) => total[name]));
-  return { cores: of("cores"), memoryMb: of("memoryMb"), diskMb: of("diskMb"), gpus: of("gpus") };
+  return eachResource((name) => sum(workers.map(({ total }) => total[name])));
 }

@@ -3,7 +3,7 @@
  * answers with. Features, blocked hosts and earlier failures are not in them.
  */
 import { integerOf, type JxObject, numberOf, stringOf } from "../jx/value.ts";
-import { noResources, type Resources } from "../resources.ts";
+import { eachResource, type Resources, wireNames } from "../resources.ts";
 import { explainQueue, explainTask, explainWorker } from "./explain.ts";
 import type { QueueFacts, TaskFacts, WaitingKind, WorkerFacts } from "./explain_facts.ts";
 import type { Explanation } from "./explain_source.ts";
@@ -125,14 +125,7 @@ function workerFacts(record: JxObject): WorkerFacts {
 
 /** -1 is what is not said. */
 function resourcesOf(record: JxObject, keyOf: (key: string) => string): Resources {
-  const of = (key: string) => Math.max(0, numberOf(record, keyOf(key)));
-  return {
-    ...noResources,
-    cores: of("cores"),
-    memoryMb: of("memory"),
-    diskMb: of("disk"),
-    gpus: of("gpus"),
-  };
+  return eachResource((name) => Math.max(0, numberOf(record, keyOf(wireNames[name]))));
 }
 
 function queueFacts({ queue, tasks, workers }: StatusRecords): QueueFacts {

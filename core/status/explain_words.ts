@@ -1,6 +1,7 @@
 /** The words of explanations: amounts, lists and counts, as people read them. */
+import { needOf } from "../allocation/box.ts";
 import { type ResourceName, resourceNames, type Wish } from "../allocation/policy.ts";
-import type { Resources } from "../resources.ts";
+import { eachResource, type Resources } from "../resources.ts";
 import { formatDuration, formatSizeMb } from "../units.ts";
 
 export const wholeWorker = "a whole worker";
@@ -59,10 +60,6 @@ export function list(parts: readonly string[]): string {
     : `${parts.slice(0, -1).join(", ")} and ${parts[parts.length - 1]}`;
 }
 
-export function plural(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`;
-}
-
 export function times(count: number): string {
   return count === 1 ? "once" : count === 2 ? "twice" : `${count} times`;
 }
@@ -83,7 +80,6 @@ export function time(ms: number): string {
   return ms < 90_000 ? `${Math.max(0, Math.round(ms / 1000))} s` : formatDuration(ms);
 }
 
-export function amountsOf({ request, floor }: Wish): Resources {
-  const of = (name: ResourceName) => Math.max(request[name] ?? 0, floor[name] ?? 0);
-  return { cores: of("cores"), memoryMb: of("memoryMb"), diskMb: of("diskMb"), gpus: of("gpus") };
+export function amountsOf(wish: Wish): Resources {
+  return eachResource((name) => needOf(wish, name));
 }

@@ -1,6 +1,6 @@
 /** What the live screen shows of its state: as many lines as the window has, none too wide. */
 import { integerOf, type JxObject, numberOf, stringOf } from "../jx/value.ts";
-import { formatDuration, formatShort, formatSizeMb } from "../units.ts";
+import { formatDuration, formatShort, formatSizeMb, plural } from "../units.ts";
 import { type LiveModel, openedManager, panesOf, rowsOf, selectedIndex } from "./live.ts";
 import { type LiveColumn, type PaneName, panes, partOf } from "./live_columns.ts";
 import { type Line, type LineLook, lineOf, padded, type Span, textWidth, wrapped } from "./line.ts";
@@ -352,8 +352,4 @@ function explanationLines(
     [],
     ...shown.slice(0, room - 3).map((line) => lineOf([{ text: `  ${line}` }], width, look)),
   ];
-}
-
-function plural(count: number, one: string): string {
-  return `${count} ${one}${count === 1 ? "" : "s"}`;
 }

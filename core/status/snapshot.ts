@@ -7,7 +7,7 @@ import type { AllocationSummary } from "../allocation/report.ts";
 import type { ResourceRequest } from "../analysis/spec.ts";
 import type { NowMs } from "../env.ts";
 import type { TaskId, WorkerId } from "../ids.ts";
-import type { Resources } from "../resources.ts";
+import type { ResourceName, Resources } from "../resources.ts";
 import { copiesOf } from "../scheduler/attempts.ts";
 import type { Phase, Task } from "../scheduler/tasks.ts";
 import { hostOf, isReady, type WorkerState } from "../scheduler/workers.ts";
@@ -103,8 +103,6 @@ export interface Usage {
   readonly smallest: number;
   readonly largest: number;
 }
-
-export type ResourceName = keyof Resources;
 
 export interface QueueSnapshot {
   readonly facts: ManagerFacts;

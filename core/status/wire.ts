@@ -6,16 +6,16 @@
 import { type Amounts, amountsOf } from "../allocation/policy.ts";
 import type { AllocationSummary } from "../allocation/report.ts";
 import { protocolVersion } from "../protocol/messages.ts";
-import type { Resources } from "../resources.ts";
+import { type ResourceName, type Resources, wireResources } from "../resources.ts";
 import type { Phase } from "../scheduler/tasks.ts";
 import type { CategoryRow } from "./census.ts";
+import { microseconds, taskCounters, workCounters, workerCounters } from "./counters.ts";
 import type { Explanation } from "./explain_source.ts";
 import type {
   CategoryCourse,
   ManagerFacts,
   Moment,
   QueueSnapshot,
-  ResourceName,
   TaskRow,
   Usage,
   WorkerRow,
@@ -37,19 +37,10 @@ const textBytesMax = 65_535;
 /** Readers know this name as the sum of all; no task can have it, being two words. */
 const wholeQueue = "whole queue";
 
-const wireNames: Readonly<Record<ResourceName, string>> = {
-  cores: "cores",
-  memoryMb: "memory",
-  diskMb: "disk",
-  gpus: "gpus",
-};
-const resources = Object.entries(wireNames) as readonly [ResourceName, string][];
-
 /** The record of a manager: `queue_status`, and what it tells a catalog. */
 export function wireQueue(snapshot: QueueSnapshot): WireObject {
   const { facts, workers, whole, statistics: s } = snapshot;
   const onWorkers = whole.running + whole.retrieving;
-  const { capacity } = s;
   return {
     type: "wq_master",
     ...whoItIs(facts),
@@ -60,12 +51,7 @@ export function wireQueue(snapshot: QueueSnapshot): WireObject {
     workers_idle: workers.idle,
     workers_busy: workers.busy,
     workers_able: whole.workersAble,
-    workers_joined: s.workersJoined,
-    workers_removed: s.workersRemoved,
-    workers_released: s.workersReleased,
-    workers_idled_out: s.workersIdledOut,
-    workers_fast_aborted: 0, // a straggler gets a second copy instead
-    workers_lost: s.workersLost,
+    ...workerCounters(s),
     ...(facts.hostsBlocked.length === 0
       ? {}
       : { workers_blocked: facts.hostsBlocked.map(peerText) }),
@@ -74,34 +60,17 @@ export function wireQueue(snapshot: QueueSnapshot): WireObject {
     tasks_running: whole.running,
     tasks_with_results: whole.retrieving,
     tasks_left: facts.tasksLeft,
-    tasks_submitted: s.tasksSubmitted,
-    tasks_dispatched: s.tasksDispatched,
-    tasks_done: s.tasksDone,
-    tasks_failed: s.tasksFailed,
-    tasks_cancelled: s.tasksCanceled,
-    tasks_exhausted_attempts: s.attemptsExhausted,
+    ...taskCounters(s),
     tasks_complete: s.tasksDone,
-    time_send: microseconds(s.sendMs),
-    time_receive: microseconds(s.receiveMs),
+    ...workCounters(s),
     time_send_good: 0,
     time_receive_good: 0,
-    // The share of each step in the loop of a manager that does one thing at a time.
-    time_status_msgs: 0,
-    time_internal: 0,
-    time_polling: 0,
-    time_application: 0,
-    time_workers_execute: microseconds(s.executeMs),
-    time_workers_execute_good: microseconds(s.executeGoodMs),
-    time_workers_execute_exhaustion: microseconds(s.executeExhaustedMs),
-    bytes_sent: s.bytesSent,
-    bytes_received: s.bytesReceived,
-    capacity_tasks: capacity.tasks,
-    ...perResource("capacity", capacity.box),
-    capacity_instantaneous: capacity.instantaneous,
-    capacity_weighted: capacity.weighted,
-    manager_load: 0,
+    ...perResource("capacity", s.capacity.box),
     ...usage("workers", { inUse: workers.busy, ...ones(workers.connected) }),
-    ...Object.assign({}, ...resources.map(([name, key]) => usage(key, snapshot.resources[name]))),
+    ...Object.assign(
+      {},
+      ...wireResources.map(([name, key]) => usage(key, snapshot.resources[name])),
+    ),
     ...perResource("tasks_total", snapshot.wanted),
     categories: wireCategories(snapshot),
   };
@@ -153,11 +122,11 @@ function learned(summary: AllocationSummary | undefined, declared: Resources): W
   if (summary === undefined) return {};
   const { current, largestSeen, mode, steady } = summary;
   const amounts = (of: Amounts) =>
-    Object.fromEntries(resources.map(([name, key]) => {
+    Object.fromEntries(wireResources.map(([name, key]) => {
       const rounded = name === "cores" ? fraction : whole;
       return [key, rounded(of[name] ?? -1)];
     }));
-  const isKnown = (of: Amounts) => resources.some(([name]) => of[name] !== undefined);
+  const isKnown = (of: Amounts) => wireResources.some(([name]) => of[name] !== undefined);
   return {
     ...(isKnown(largestSeen) ? { max_seen: amounts(largestSeen) } : {}),
     ...(mode === "fixed" ? {} : {
@@ -181,7 +150,7 @@ function wireCategory(name: string, row: CategoryRow): WireObject {
   const { waiting, running, retrieving, largest, totals } = row;
   // A task gets what it declares, else its share of the best worker.
   const allocation = Object.fromEntries(
-    resources.map(([resource, key]) => [key, row.box?.[resource] ?? (largest[resource] || -1)]),
+    wireResources.map(([resource, key]) => [key, row.box?.[resource] ?? (largest[resource] || -1)]),
   );
   return {
     category: text(name),
@@ -269,7 +238,7 @@ export function wireWorker(row: WorkerRow, at: Moment): WireObject {
     start_time: microseconds(row.joinedEpochMs),
     current_time: microseconds(at.epochMs),
     ...usage("workers", { inUse: row.tasks.length > 0 ? 1 : 0, ...ones(1) }),
-    ...Object.assign({}, ...resources.map(([name, key]) => usage(key, ofResource(name)))),
+    ...Object.assign({}, ...wireResources.map(([name, key]) => usage(key, ofResource(name)))),
     ...Object.fromEntries(current),
   };
 }
@@ -295,7 +264,7 @@ function usage(key: string, { inUse, total, smallest, largest }: Usage): WireObj
 
 function perResource(prefix: string, amounts: Resources): WireObject {
   return Object.fromEntries(
-    resources.map(([name, key]) => [`${prefix}_${key}`, whole(amounts[name])]),
+    wireResources.map(([name, key]) => [`${prefix}_${key}`, whole(amounts[name])]),
   );
 }
 
@@ -307,10 +276,6 @@ function whole(amount: number): number {
 /** Sums of boxes drift in the last digits. */
 function fraction(amount: number): number {
   return Math.round(amount * 1000) / 1000;
-}
-
-function microseconds(ms: number): number {
-  return Math.round(ms * 1000);
 }
 
 const utf8 = new TextEncoder();

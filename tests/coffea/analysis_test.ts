@@ -23,9 +23,7 @@ for (const coffea of coffeas) {
       fn: async () => {
         await using bed = await TestBed.create();
         await makeEvents(coffea, bed, events);
-        for (const name of ["dimuon.py"]) {
-          await Deno.copyFile(`${example}${name}`, bed.folder.join(name));
-        }
+        await Deno.copyFile(`${example}dimuon.py`, bed.folder.join("dimuon.py"));
         await fn(bed);
       },
     });
@@ -59,19 +57,11 @@ for (const coffea of coffeas) {
       String(chunkSize),
       bed.folder.path,
     );
-    assert.equal(told.stdout, "equal\n", told.stderr);
+    assert.match(told.stdout, /^equal$/m, told.stderr);
     const { events: counted, outputs } = await readJson(bed.folder.join("out/report.json"));
     assert.deepEqual(counted, { processed: events, total: events });
-    assert.deepEqual(
-      outputs.map((path: string) => path.split("/").at(-1)),
-      [
-        "result.pkl",
-        "result.json",
-        "simulation-mass.svg",
-        "pt.svg",
-        "report.json",
-      ].slice(0, 4),
-    );
+    const names = outputs.map((path: string) => path.split("/").at(-1));
+    assert.deepEqual(names, ["result.pkl", "result.json", "simulation-mass.svg", "pt.svg"]);
   });
 
   test("what a processor does wrong is said once, with the place", async (bed) => {
@@ -95,6 +85,7 @@ for (const coffea of coffeas) {
       /^Failed processing events \[\d+, \d+\) of "events.root" \(dataset simulation\) \(on host .*, exit code 1\): Failed in process\(\): ValueError: no muons$/gm,
       /wrong\.py", line \d+, in process/g,
     ]);
+    if (variable === "WQX_TEST_COFFEA07") return; // the rest does not depend on coffea's version
     await fails(of("Raisse"), [/wrong\.py has no "Raisse": did you mean "Raises"\?/g]);
     await fails(of("Missing"), [
       /there is no module "not_there" in the Python of the worker: .*python3 \(3\..*has coffea /g,

@@ -212,3 +212,20 @@ Deno.test("items have a word for files and a sentence for people", () => {
     assert.equal(describeItem(item), text);
   }
 });
+
+Deno.test("tasks that open a file of XRootD, and no others, get the proxy and its name", () => {
+  const remote = inputFile("root://h//b.root", { source: "root://h//b.root", send: false });
+  const at = { ...context(), x509Proxy: bytesOf("PEM") };
+  for (const item of [preprocess(remote), process(remote)]) {
+    const { env, inputs } = task(item, at);
+    assert.deepEqual(env, ["X509_USER_PROXY=x509_proxy"]);
+    const { source, cache } = inputs.find(({ sandboxName }) => sandboxName === "x509_proxy")!;
+    assert.ok(source.kind === "buffer" && source.mode === 0o600 && cache);
+    assert.deepEqual(task(item).env, []);
+  }
+  for (const item of [preprocess(local), process(url), accumulate(true)]) {
+    const { env, inputs } = task(item, at);
+    assert.deepEqual(env, []);
+    assert.ok(!sandboxNames(inputs).includes("x509_proxy"));
+  }
+});

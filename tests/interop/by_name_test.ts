@@ -4,11 +4,10 @@
  */
 import assert from "node:assert/strict";
 import { needsParts, type Part } from "../support/cctools.ts";
-import { deadPort } from "../support/scripted_manager.ts";
 import { until } from "../support/until.ts";
 import { TestBed, type Wqx } from "../support/wqx.ts";
 import { expectedTotal, writeWorkflow } from "./workflow.ts";
-import { resultsOf, startTaskList } from "./wqx_parts.ts";
+import { portIn, resultsOf, startCatalogServer, startTaskList } from "./wqx_parts.ts";
 
 interface Kind {
   readonly whose: string;
@@ -21,11 +20,7 @@ const catalogs: readonly Kind[] = [
   {
     whose: "cctools'",
     part: ["catalog_server"],
-    start: (bed) =>
-      bed.start(
-        ["-Z", "catalog-port", "-H", "history", "-I", "127.0.0.1", "-u", `127.0.0.1:${deadPort()}`],
-        { command: ["catalog_server"] },
-      ),
+    start: startCatalogServer,
   },
   {
     whose: "ours",
@@ -34,14 +29,6 @@ const catalogs: readonly Kind[] = [
       bed.start(["catalog", "-Z", "catalog-port", "-H", "history", "-I", "127.0.0.1"]),
   },
 ];
-
-async function portIn(bed: TestBed, file: string, program: Wqx): Promise<number> {
-  return await until(async () => {
-    if (!program.running) assert.fail(program.stdout + program.stderr);
-    const text = await Deno.readTextFile(bed.folder.join(file)).catch(() => "");
-    return text.endsWith("\n") ? Number(text) : null;
-  }, { what: `the port in ${file}`, timeoutMs: 30_000 });
-}
 
 /** Rows of the table of managers: project, host, port, waiting, running, complete, workers. */
 async function statusRows(bed: TestBed, catalog: string): Promise<string[][]> {

@@ -1,5 +1,8 @@
-/** Our own parts as the tests beside this file start them. */
+/** Our own parts, and a real catalog, as the tests beside this file start them. */
+import assert from "node:assert/strict";
 import type { ResultLine } from "../../core/tasklist/result.ts";
+import { deadPort } from "../support/scripted_manager.ts";
+import { until } from "../support/until.ts";
 import type { TestBed, Wqx } from "../support/wqx.ts";
 
 /** A worker with 1,000 MB of memory and disk that leaves for good when let go. */
@@ -28,4 +31,21 @@ export async function startTaskList(
 /** What the manager printed so far of its tasks. */
 export function resultsOf(manager: Wqx): ResultLine[] {
   return manager.stdout.split("\n").slice(0, -1).map((line) => JSON.parse(line));
+}
+
+/** A real catalog, on a free port that it writes to `catalog-port`; it tells nobody of itself. */
+export function startCatalogServer(bed: TestBed): Wqx {
+  return bed.start(
+    ["-Z", "catalog-port", "-H", "history", "-I", "127.0.0.1", "-u", `127.0.0.1:${deadPort()}`],
+    { command: ["catalog_server"] },
+  );
+}
+
+/** The port that a program writes to a file as soon as it listens. */
+export async function portIn(bed: TestBed, file: string, program: Wqx): Promise<number> {
+  return await until(async () => {
+    if (!program.running) assert.fail(program.stdout + program.stderr);
+    const text = await Deno.readTextFile(bed.folder.join(file)).catch(() => "");
+    return text.endsWith("\n") ? Number(text) : null;
+  }, { what: `the port in ${file}`, timeoutMs: 30_000 });
 }

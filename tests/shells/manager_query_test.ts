@@ -6,6 +6,7 @@ import { Manager } from "../../manager/server.ts";
 import { openToAll, type Serving } from "../../manager/serving.ts";
 import { taskSpec } from "../support/builders.ts";
 import { deadPort } from "../support/scripted_manager.ts";
+import { nobodyListens } from "../support/status_peers.ts";
 
 const never = new AbortController().signal;
 const open: ManagerQueryOptions = { tls: false, password: null, timeoutMs: 5000, signal: never };
@@ -18,15 +19,7 @@ function listen(serving: Partial<Serving> = {}): Manager {
     version: "0",
     port: { low: 0, high: 0 },
     serving: { ...openToAll, ...serving },
-  }, {
-    attemptEnded: () => {},
-    returned: () => {},
-    workerJoined: () => {},
-    workerLeft: () => {},
-    refused: () => {},
-    hostBlocked: () => {},
-    tooLarge: () => {},
-  });
+  }, nobodyListens);
 }
 
 Deno.test("a manager answers each of the questions, with TLS and a password too", async () => {

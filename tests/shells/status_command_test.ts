@@ -6,7 +6,7 @@ import { openToAll } from "../../manager/serving.ts";
 import { Manager } from "../../manager/server.ts";
 import { RunError, UsageError } from "../../core/errors.ts";
 import { taskSpec } from "../support/builders.ts";
-import { AnsweringManager, startCatalog } from "../support/status_peers.ts";
+import { AnsweringManager, nobodyListens, startCatalog } from "../support/status_peers.ts";
 import { type Recorded, recordingTerminal } from "../support/terminal.ts";
 import { TempFolder } from "../support/temp.ts";
 
@@ -26,23 +26,13 @@ async function fails(args: string[], kind: typeof UsageError | typeof RunError, 
   assert.equal(terminal.out(), "", "nothing is printed before");
 }
 
-const nobody = {
-  attemptEnded: () => {},
-  returned: () => {},
-  workerJoined: () => {},
-  workerLeft: () => {},
-  refused: () => {},
-  hostBlocked: () => {},
-  tooLarge: () => {},
-};
-
 /** A real manager with two waiting tasks. */
 function startManager(password: string | null = null): Manager {
   const serving = password === null
     ? openToAll
     : { ...openToAll, password: { content: new TextEncoder().encode(password), path: "secret" } };
   const options = { name: "demo", version: "0.1.0", port: { low: 0, high: 0 }, serving };
-  const manager = Manager.listen({ hostname: "127.0.0.1", ...options }, nobody);
+  const manager = Manager.listen({ hostname: "127.0.0.1", ...options }, nobodyListens);
   manager.submit(taskSpec({ category: "fit", request: { cores: 2 } }));
   manager.submit(taskSpec({ category: "fit", request: { cores: 2 } }));
   return manager;

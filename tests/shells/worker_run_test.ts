@@ -245,8 +245,6 @@ Deno.test("what has no effect is said once; what cannot be had is refused before
     "65536",
     "--fast-abort=3",
     "-a",
-    "--coprocess-cores",
-    "2",
     "-p",
     "x",
   ];
@@ -258,7 +256,6 @@ Deno.test("what has no effect is said once; what cannot be had is refused before
     "--tcp-window-size has no effect here: the system finds the size by itself",
     "--advertise has no effect here: only foremen advertise",
     "-p has no effect here: unused in cctools too",
-    "--coprocess-cores has no effect here: wqx has no coprocesses",
     "--fast-abort has no effect here: it is for foremen, which wqx has not",
   ]);
   await bed.clean();
@@ -278,7 +275,6 @@ Deno.test("a wrong command line of a worker gets one sentence, and exit code 2",
     [["a:1", "-i", "0"], /^--min-backoff: "0" is no pause: it is more than 0 and 1d at most$/],
     [["a:1", "--foreman"], /^Cannot take --foreman: wqx has no foremen; connect all workers/],
     [["a:1", "-f", "me"], /^Cannot take --foreman-name: wqx has no foremen, see --foreman$/],
-    [["a:1", "--coprocess", "x"], /^Cannot take --coprocess: wqx has no coprocesses; use cctools/],
     [["a:1", "--connection-mode", "by_host"], /no way to connect: did you mean "by_hostname"\?$/],
     [["a:1", "--volatility", "2"], /^--volatility: "2" is not a probability: it is 0 to 1$/],
     [["a:1", "-A", "two words"], /^--arch: "two words" is not one word of plain letters$/],

@@ -18,7 +18,7 @@ export const coffeas: readonly Coffea[] = (["WQX_TEST_COFFEA07", "WQX_TEST_COFFE
   .map((variable) => ({ variable, python: Deno.env.get(variable) ?? "" }));
 
 /** For `needs`. */
-export const noCoffea = (variable: string) => `set ${variable} to a Python that has coffea`;
+export const noCoffea = (variable: string): string => `set ${variable} to a Python that has coffea`;
 
 export interface Said {
   readonly code: number;

@@ -1,4 +1,5 @@
 /** A manager and a catalog for tests of `wqx status` that answer what a test gives them. */
+import type { ManagerListener } from "../../manager/listener.ts";
 
 /** Answers each line by what is given for it, and closes; of any other line, without a byte. */
 export class AnsweringManager implements AsyncDisposable {
@@ -69,3 +70,14 @@ export function startCatalog(records: readonly string[]): AsyncDisposable & { po
     [Symbol.asyncDispose]: () => server.shutdown(),
   };
 }
+
+/** For a manager of which nobody need hear anything. */
+export const nobodyListens: ManagerListener = {
+  attemptEnded: () => {},
+  returned: () => {},
+  workerJoined: () => {},
+  workerLeft: () => {},
+  refused: () => {},
+  hostBlocked: () => {},
+  tooLarge: () => {},
+};

@@ -4,9 +4,11 @@
 export class TempFolder implements AsyncDisposable {
   private constructor(readonly path: string) {}
 
-  static async create(prefix = "wqx-test-"): Promise<TempFolder> {
+  static async create(prefix = "wqx-test-", dir?: string): Promise<TempFolder> {
     // Resolved, because programs report their folder without links.
-    return new TempFolder(await Deno.realPath(await Deno.makeTempDir({ prefix })));
+    return new TempFolder(
+      await Deno.realPath(await Deno.makeTempDir({ prefix, ...dir && { dir } })),
+    );
   }
 
   /** Path of a name in the folder. */

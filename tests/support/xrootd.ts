@@ -10,8 +10,8 @@ const has = (name: string) => "path" in findProgram(name, searchPath);
 export const xrootdHere = ["xrootd", "xrdcp", "setpriv"].every(has);
 export const xrootdReason = "apt-get install xrootd-server xrootd-client";
 
-/** XRootD refuses to run as root: nobody of Debian. */
-const nobody = 65534;
+/** As whom servers run where tests are run by root, which XRootD refuses: nobody of Debian. */
+export const nobody = 65534;
 
 export interface XrootdServerOptions {
   /** Further lines of its configuration. */

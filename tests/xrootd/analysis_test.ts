@@ -3,11 +3,12 @@ import assert from "node:assert/strict";
 import { proxyFor } from "../../manager/x509_proxy.ts";
 import { refusal } from "../support/analysis.ts";
 import { findPython } from "../support/python.ts";
+import { gridHere, gridReason, makeGrid } from "../support/grid.ts";
 import { needs } from "../support/skip.ts";
 import { TempFolder } from "../support/temp.ts";
 import { until } from "../support/until.ts";
 import { demo, readJson, TestBed } from "../support/wqx.ts";
-import { TroubledWire, xrootdHere, xrootdReason, XrootdServer } from "../support/xrootd.ts";
+import { nobody, TroubledWire, xrootdHere, xrootdReason, XrootdServer } from "../support/xrootd.ts";
 
 const names = ["dimuon_a.root", "dimuon_b.root"];
 const files = names.map((name) => `${demo}/data/${name}`);
@@ -147,12 +148,41 @@ Deno.test({
   async fn() {
     await using server = await XrootdServer.start(files);
     const code = "import sys, uproot\n" +
-      "a, b = (uproot.open({f: 'Events'})['MET_pt'].array() for f in sys.argv[1:])\n" +
+      "a, b = (uproot.open({f: 'Events'})['MET_pt'].array(library='np') for f in sys.argv[1:])\n" +
       "assert len(a) == 120000 and (a == b).all()\n";
     const { success, stderr } = await new Deno.Command("path" in python ? python.path : "", {
       args: ["-c", code, files[0]!, server.url(names[0]!)],
     }).output();
     assert.ok(success, new TextDecoder().decode(stderr));
+  },
+});
+
+Deno.test({
+  ...needs(gridHere, gridReason, "a server that wants a proxy gets that of the user"),
+  async fn() {
+    await using bed = await TestBed.create();
+    // Where the user of the server may look.
+    await using grid = await TempFolder.create("wqx-grid-", "/tmp");
+    await Deno.chmod(grid.path, 0o755);
+    const { proxy, env, serverConfig } = await makeGrid(grid, nobody);
+    await using server = await XrootdServer.start(files, { config: serverConfig });
+    await bed.folder.write(
+      "grid.yaml",
+      `
+datasets: {far: "${server.url(names[1]!)}"}
+processor: {command: 'echo "{}" >"$WQX_RESULT"'}
+retries: 0
+`,
+    );
+    const manage = (named: string) =>
+      bed.run(["manager", "grid.yaml", "--output", "out", "--x509-proxy", named], {
+        env: { ...env, X509_USER_PROXY: bed.folder.join("none") },
+      });
+    const accepted = await manage(proxy);
+    assert.equal(accepted.code, 0, accepted.stderr);
+    const refused = await manage("none");
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /does not accept who asks: is your proxy valid\?/);
   },
 });
 

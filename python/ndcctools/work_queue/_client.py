@@ -10,6 +10,7 @@ counts is one call into C or one assignment, and everything between may be repea
   the list by one assignment, if nobody else did so meanwhile. To take a frame twice does no harm:
   answers and results have ids.
 """
+import gc
 import itertools
 import json
 import os
@@ -18,7 +19,9 @@ import socket
 import stat
 import struct
 import subprocess
+import sys
 import tempfile
+import traceback
 import weakref
 
 from wqx.binary import find_wqx
@@ -341,6 +344,23 @@ class Client:
 
 
 _clients = weakref.WeakSet()
+
+
+def release_port(port):
+    """Whether a queue of this process had the port that nobody can reach any more, and has ended now.
+
+    The traceback of the last error, which notebooks keep, holds the queue in which it came up: the
+    variables of its frames are given up. Cycles of objects are another reason.
+    """
+    if not any(client.port == port for client in list(_clients)):
+        return False
+    error = getattr(sys, "last_value", None)
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    del error
+    gc.collect()
+    return not any(client.port == port for client in list(_clients))
 
 
 def _forget_all():

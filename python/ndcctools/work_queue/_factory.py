@@ -25,6 +25,8 @@ _OPTIONS = _CONFIG_OPTIONS | _COMMAND_OPTIONS
 # Of Work Queue's factory, which wqx has no use for.
 _NOT_HERE = frozenset(["mesos-master", "mesos-path", "mesos-preload"])
 
+# Between looks of a factory that asks no batch system but this machine.
+LOCAL_INTERVAL_SECONDS = 2
 # For the factory to have read its settings and made its first plan; s.
 START_SECONDS = 10
 # For its workers to end; s.
@@ -85,7 +87,12 @@ class Factory:
             raise ValueError(
                 "Say whom the workers are for: manager, manager_host_port or manager_name"
             )
-        factory = [_program(factory_binary)] if factory_binary else [find_wqx(), "factory", "--json"]
+        if factory_binary:
+            factory = [_program(factory_binary)]
+        else:
+            factory = [find_wqx(), "factory", "--json"]
+            if batch_type == "local":
+                factory.append("--interval=%ds" % LOCAL_INTERVAL_SECONDS)
         set_here("_factory", factory)
         if worker_binary:
             self.worker_binary = _program(worker_binary)

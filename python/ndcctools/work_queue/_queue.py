@@ -2,10 +2,12 @@
 import os
 import sys
 import time
+import weakref
 from collections import OrderedDict, deque
 from itertools import count
 
-from ._client import Client
+from . import _coffea07
+from ._client import Client, release_port
 from ._constants import (
     WORK_QUEUE_ALLOCATION_MODE_FIXED,
     WORK_QUEUE_ALLOCATION_MODE_QUANTIZED_BUCKETING,
@@ -75,17 +77,18 @@ class WorkQueue(Abstractions):
         self._wq_ids = count(1)
         self._wq_last_id = 0
         self._wq_warned = self._wq_has_password = False
+        _coffea07.begin(self)
         try:
             options = _port_options(port) + _ssl_options(ssl)
             self._using_ssl = bool(options[2:])
-            client = Client(options, debug_log_of(debug_log))
+            client = _open(options, debug_log_of(debug_log), port)
         except ValueError:
             raise
         except Exception as error:
             raise Exception(
                 "Unable to create internal Work Queue structure: %s" % (error,)
             ) from error
-        client.on_results = self._wq_take_results
+        client.on_results = _weakly(self._wq_take_results)
         self._wq_client = self._work_queue = client
         if stats_log:
             self.specify_log(stats_log)
@@ -193,7 +196,7 @@ class WorkQueue(Abstractions):
             task._wq_forget()
         task._wq_submitted_us = time.time_ns() // 1000
         task._wq_id = self._wq_last_id = task_id
-        task._manager = self
+        task._manager = weakref.proxy(self)
         self._task_table[task_id] = task
         try:
             client.submit(text, raw)
@@ -220,7 +223,11 @@ class WorkQueue(Abstractions):
             self._wq_warn()
         if self._info_widget is not None:
             self._update_status_display()
-        task = self._wq_wait(tag, seconds)
+        try:
+            task = self._wq_wait(tag, seconds)
+        except KeyboardInterrupt:
+            _coffea07.interrupted(self)
+            raise
         if self._info_widget is not None:
             self._update_status_display(force=task is not None and not self._task_table)
         return task
@@ -612,6 +619,27 @@ class WorkQueue(Abstractions):
             self._info_widget.update(self, force)
         except Exception as error:
             print("Cannot show the status: %s" % error, file=sys.stderr)
+
+
+def _open(options, log, port):
+    try:
+        return Client(options, log)
+    except RuntimeError:
+        if not release_port(port):
+            raise
+        return Client(options, log)
+
+
+def _weakly(method):
+    """Of an object that nothing here keeps: whoever drops a queue has its port free at once."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*arguments):
+        there = reference()
+        if there is not None:
+            there(*arguments)
+
+    return call
 
 
 def _amounts(given):

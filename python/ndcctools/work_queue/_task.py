@@ -426,7 +426,11 @@ class Task:
 
     @property
     def submit_time(self):
-        return 0 if self._wq_row is None else self._wq_submitted_us
+        """µs since the epoch, never after the task began: the manager's clock may differ a little."""
+        if self._wq_row is None:
+            return 0
+        began = self._wq_time(0) or self._wq_time(4)
+        return min(self._wq_submitted_us, began)
 
     @property
     def app_delay(self):
