@@ -9,7 +9,7 @@ import { parseTimeMs } from "../core/units.ts";
 import { CatalogClient, catalogsOf } from "../io/catalog_client.ts";
 import { defineCommand, versionOption } from "./cli.ts";
 import { httpDebugOptions, openLog } from "./debug_log.ts";
-import { asText, parseExpression } from "./option_values.ts";
+import { catalogsRow, parseExpression } from "./option_values.ts";
 
 export const command = defineCommand({
   name: "catalog-query",
@@ -37,10 +37,7 @@ export const command = defineCommand({
     },
     catalogs: {
       flags: "-c, --catalog HOST[:PORT],…",
-      describe: "catalogs to ask, in this order; the port is CATALOG_PORT, else 9097",
-      parse: asText,
-      defaultShown: "those of Notre Dame",
-      env: "CATALOG_HOST",
+      ...catalogsRow,
       common: true,
     },
     timeout: {

@@ -7,7 +7,7 @@ import { isJxObject, type JxObject, type JxValue } from "../core/jx/value.ts";
 import { catalogsOf, sendUpdate } from "../io/catalog_client.ts";
 import { defineCommand, versionOption } from "./cli.ts";
 import { version } from "./commands.ts";
-import { asText } from "./option_values.ts";
+import { asText, catalogsRow } from "./option_values.ts";
 
 export const command = defineCommand({
   name: "catalog-update",
@@ -21,10 +21,8 @@ export const command = defineCommand({
   options: {
     catalogs: {
       flags: "-c, --catalog HOST[:PORT],…",
+      ...catalogsRow,
       describe: "catalogs to tell, all of them; the port is CATALOG_PORT, else 9097",
-      parse: asText,
-      defaultShown: "those of Notre Dame",
-      env: "CATALOG_HOST",
       common: true,
     },
     file: {

@@ -2,9 +2,11 @@
  * Values of options that several commands read alike, and what is said of options that do nothing.
  * Parsers throw a UsageError whose message is the end of a sentence; the option comes before it.
  */
+import { projectPattern } from "../core/catalog/selection.ts";
 import { messageOf, UsageError } from "../core/errors.ts";
 import type { JxExpr } from "../core/jx/expr.ts";
 import { parseJx } from "../core/jx/parse.ts";
+import type { TextPattern } from "../core/posix_regex.ts";
 import { parseTimeMs } from "../core/units.ts";
 import type { OptionRow, OptionRows } from "./cli.ts";
 
@@ -21,6 +23,22 @@ export function filled(what: string): (text: string) => string {
     return text;
   };
 }
+
+/** A project name as it was given, and what matches it. */
+export function parseProject(
+  text: string,
+): { readonly text: string; readonly pattern: TextPattern } {
+  return { text, pattern: projectPattern(text) };
+}
+
+/** Catalogs to be asked; commands add the letter. */
+export const catalogsRow = {
+  describe: "catalogs to ask, in this order; the port is CATALOG_PORT, else 9097",
+  // Which port belongs to an entry without one is not known here.
+  parse: asText,
+  defaultShown: "those of Notre Dame",
+  env: "CATALOG_HOST",
+} as const;
 
 /** `500000`, `10M`, `2T`: bytes, K is 1024. */
 export function parseBytes(text: string): number {

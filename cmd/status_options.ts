@@ -2,13 +2,18 @@
  * Options of `wqx status`: those of Work Queue's status with its letters and defaults, and a few of
  * our own. Keys of the tables are those of `tables` in the core.
  */
-import { projectPattern } from "../core/catalog/selection.ts";
 import { UsageError } from "../core/errors.ts";
 import type { TableName } from "../core/status/tables.ts";
 import { parseTimeMs } from "../core/units.ts";
 import { type OptionRows, versionOption } from "./cli.ts";
 import { httpDebugOptions, rotateOption } from "./debug_log.ts";
-import { asText, filled, parseExpression, timeAtLeast } from "./option_values.ts";
+import {
+  catalogsRow,
+  filled,
+  parseExpression,
+  parseProject,
+  timeAtLeast,
+} from "./option_values.ts";
 
 const tableGroup = "Tables of work_queue_status";
 
@@ -20,15 +25,12 @@ export const askingOptions = {
   project: {
     flags: "-M, --project-name REGEX",
     describe: "managers whose whole project name matches, found in the catalog",
-    parse: (text: string) => ({ text, pattern: projectPattern(text) }),
+    parse: parseProject,
     common: true,
   },
   catalogs: {
     flags: "-C, --catalog HOST[:PORT],…",
-    describe: "catalogs to ask, in this order; the port is CATALOG_PORT, else 9097",
-    parse: asText,
-    defaultShown: "those of Notre Dame",
-    env: "CATALOG_HOST",
+    ...catalogsRow,
     common: true,
   },
   password: {

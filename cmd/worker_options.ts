@@ -6,10 +6,19 @@ import { UsageError } from "../core/errors.ts";
 import { parseCount, parsePort, parseSizeMb, parseTimeMs } from "../core/units.ts";
 import { defaultBackoff } from "../core/worker/backoff.ts";
 import { protocolsTried } from "../core/worker/guess.ts";
-import { parseConnectionMode, projectPattern } from "../core/catalog/selection.ts";
+import { parseConnectionMode } from "../core/catalog/selection.ts";
 import { type OptionRows, versionOption } from "./cli.ts";
 import { debugOptions, rotateOption } from "./debug_log.ts";
-import { asText, filled, givenOf, ignoredGroup, ignoredNotes, nameOf } from "./option_values.ts";
+import {
+  asText,
+  catalogsRow,
+  filled,
+  givenOf,
+  ignoredGroup,
+  ignoredNotes,
+  nameOf,
+  parseProject,
+} from "./option_values.ts";
 
 /** Work Queue's, for both leaving an idle manager and giving up on finding one. */
 export const timeoutDefaultMs = 900_000;
@@ -21,22 +30,18 @@ const managerOptions = {
   project: {
     flags: "-M, --manager-name REGEX",
     describe: "serve managers whose whole project name matches, found in the catalog",
-    parse: (text: string) => ({ text, pattern: projectPattern(text) }),
+    parse: parseProject,
     common: true,
   },
   projectByOldName: {
     flags: "-N, --master-name REGEX",
     describe: "the same, as older scripts write it",
-    parse: (text: string) => ({ text, pattern: projectPattern(text) }),
+    parse: parseProject,
     group: "Finding a manager",
   },
   catalogs: {
     flags: "-C, --catalog HOST[:PORT],…",
-    describe: "catalogs to ask, in this order; the port is CATALOG_PORT, else 9097",
-    // Which port belongs to an entry without one is not known here.
-    parse: asText,
-    defaultShown: "those of Notre Dame",
-    env: "CATALOG_HOST",
+    ...catalogsRow,
     group: "Finding a manager",
   },
   connectionMode: {

@@ -21,7 +21,7 @@ const failures: readonly (readonly [RegExp, XrootdFailure])[] = [
 ];
 
 /**
- * Copies the file to `path`, which must not be there. Throws XrootdError, or the signal's reason;
+ * Copies the file to `path`, over what is there. Throws XrootdError, or the signal's reason;
  * what was copied by then is left to the caller.
  */
 export async function copyByXrdcp(
@@ -33,7 +33,7 @@ export async function copyByXrdcp(
   signal?.throwIfAborted();
   let silent = false;
   const child = new Deno.Command(program, {
-    args: ["--nopbar", "--silent", url, path],
+    args: ["--nopbar", "--silent", "--force", url, path],
     stdin: "null",
     stdout: "null",
     stderr: "piped",

@@ -102,7 +102,7 @@ export class XrootdFile {
   #library = "";
   #vector = false;
   #lastId = 0;
-  readonly #open = new Map<number, PromiseWithResolvers<ThreadAnswer>>();
+  readonly #asked = new Map<number, PromiseWithResolvers<ThreadAnswer>>();
 
   private constructor(private readonly options: XrootdOptions) {
     for (const [name, value] of Object.entries(patience)) {
@@ -110,7 +110,7 @@ export class XrootdFile {
     }
     this.#worker = new Worker(new URL("./xrootd_thread.ts", import.meta.url), { type: "module" });
     this.#worker.onmessage = ({ data }: MessageEvent<ThreadAnswer>) => {
-      this.#open.get(data.id)?.resolve(data);
+      this.#asked.get(data.id)?.resolve(data);
     };
     this.#worker.onerror = (event) => {
       event.preventDefault();
@@ -154,7 +154,7 @@ export class XrootdFile {
 
   /** Does not wait for a server that does not answer. */
   async close(): Promise<void> {
-    const closed = this.#open.size === 0 && this.#worker !== null
+    const closed = this.#asked.size === 0 && this.#worker !== null
       ? this.#ask({ ask: "close" }, closePatienceMs).catch(() => {})
       : null;
     await closed;
@@ -165,8 +165,8 @@ export class XrootdFile {
   #end(reason: unknown): void {
     this.#worker?.terminate();
     this.#worker = null;
-    for (const { reject } of this.#open.values()) reject(reason);
-    this.#open.clear();
+    for (const { reject } of this.#asked.values()) reject(reason);
+    this.#asked.clear();
   }
 
   async #ask(
@@ -179,7 +179,7 @@ export class XrootdFile {
     if (this.#worker === null) throw new XrootdError("lost", null);
     const id = ++this.#lastId;
     const answered = Promise.withResolvers<ThreadAnswer>();
-    this.#open.set(id, answered);
+    this.#asked.set(id, answered);
     const aborted = () => this.#end(signal?.reason);
     const timer = setTimeout(() => this.#end(new XrootdError("silent", null)), timeoutMs);
     signal?.addEventListener("abort", aborted);
@@ -192,7 +192,7 @@ export class XrootdFile {
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", aborted);
-      this.#open.delete(id);
+      this.#asked.delete(id);
     }
   }
 }

@@ -30,6 +30,8 @@ export interface TaskWatch {
   readonly pid: number;
   /** Its own session; null if it has none, as a command in a terminal. */
   readonly session: number | null;
+  /** The marks in its environment (orphans.ts), where that may not have them yet. */
+  readonly marks?: string;
   /** Memory of the main process that is not its own; default 0. */
   readonly sharedKb?: number;
   /** Folders whose size counts as disk. */
@@ -229,7 +231,7 @@ export class TaskMonitor {
     const off = watch.mode === "off";
     this.#startTicks = off ? 0 : readStat(watch.pid)?.startTicks ?? 0;
     this.#folders = off ? [] : watch.folders.map((path) => new FolderSize(path));
-    this.member = memberOf(watch.pid, watch.session);
+    this.member = memberOf(watch.pid, watch.session, watch.marks);
   }
 
   /** Up to the last look. */

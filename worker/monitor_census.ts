@@ -23,8 +23,8 @@ export interface Member {
 const settlingMs = 1_000;
 
 /** A tree by its main process, which has just been started. */
-export function memberOf(pid: number, session: number | null): Member {
-  return { pid, session, mark: markOf(pid), settledMs: performance.now() + settlingMs };
+export function memberOf(pid: number, session: number | null, mark = markOf(pid)): Member {
+  return { pid, session, mark, settledMs: performance.now() + settlingMs };
 }
 
 /** `null`: none of our tasks'. */

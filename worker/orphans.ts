@@ -14,7 +14,7 @@ import {
 } from "../io/procfs.ts";
 
 /** In the environment of every process of a task: `<OWNER#MARK>`, after those of outer workers. */
-const markVariable = "WQX_TASK";
+export const markVariable = "WQX_TASK";
 
 /** Prefix of all marks of one worker, as they stand in the environment. */
 export function ownerMark(owner: string): string {

@@ -66,6 +66,8 @@ export interface TaskProcess {
    * own; 0 for those that were started.
    */
   readonly sharedKb: number;
+  /** The marks that its environment will have, where it does not have them yet. */
+  readonly marks?: string;
   /** SIGKILL to the whole tree; without effect once it has ended. */
   kill(): void;
 }

@@ -110,15 +110,18 @@ class Template:
             return
         if first == 0:
             # Twice, because orphans become children of the worker, which can then wait for them.
+            pid = 0
             try:
-                if os.fork() == 0:
-                    # Before the worker hears of it: it takes all of a session for the task's.
+                pid = os.fork()
+                if pid == 0:
+                    # Before the worker hears of it, which takes all of a session for the task's.
                     os.setsid()
-                    os.write(self.pids[1], b"%10d" % os.getpid())
+                    pid = os.getpid()
+                    os.write(self.pids[1], b"%10d" % pid)
                     Task(self, request).run()
-            except OSError:
-                os.write(self.pids[1], b"%10d" % 0)
             finally:
+                if pid == 0:
+                    os.write(self.pids[1], b"%10d" % 0)
                 REAL_EXIT(0)
         os.waitpid(first, 0)
         pid = int(os.read(self.pids[0], 10))

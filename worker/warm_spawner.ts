@@ -7,6 +7,7 @@ import { messageOf } from "../core/errors.ts";
 import { pythonCommand } from "../core/worker/python_command.ts";
 import { findProgram } from "../io/programs.ts";
 import type { Exit, Foster, Spawner, SpawnRequest, TaskProcess } from "./process.ts";
+import { markVariable } from "./orphans.ts";
 import { type Forked, WarmPython } from "./warm_python.ts";
 
 /** Interpreters and environments at a time; each holds what it has imported, 50 to 500 MB. */
@@ -92,7 +93,7 @@ export class WarmSpawner implements Spawner {
         const alone = exit.killed || command.replacesShell;
         return await withOwnMemory(alone ? exit : asShellSaysIt(exit, outputPath), forked);
       });
-      return { ...process, exited };
+      return { ...process, exited, marks: marked[markVariable]! };
     }
     return null;
   }

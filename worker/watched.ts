@@ -48,6 +48,7 @@ export function watchTask(
     },
     pid: process.pid,
     session: process.group,
+    ...process.marks === undefined ? {} : { marks: process.marks },
     sharedKb: process.sharedKb,
     folders: [folder],
     cgroup,

@@ -127,30 +127,17 @@ class Remote {
   }
 
   /** Opens the file if need be and does it, again and again while what fails may pass. */
-  async #try<T>(what: (file: XrootdFile) => Promise<T>): Promise<T> {
-    const { signal, timeoutMs = requestTimeoutMs() } = this.options;
-    const startedMs = performance.now();
-    for (let tries = 1;; tries++) {
-      const pauseMs = Math.min(pauseMinMs * 2 ** (tries - 1), pauseMaxMs);
+  #try<T>(what: (file: XrootdFile) => Promise<T>): Promise<T> {
+    const { url, name, options } = this;
+    return insist({ url, name, options, known: () => this.#size !== null }, async () => {
       try {
         this.#file ??= await this.#opened();
         return await what(this.#file);
       } catch (error) {
-        signal?.throwIfAborted();
-        if (!(error instanceof XrootdError)) throw error;
-        await this.close();
-        const waitedMs = performance.now() - startedMs;
-        // Of a file that was open, whatever else fails may be that of one connection.
-        const passes = passing.has(error.failure) ||
-          (error.failure === "other" && this.#size !== null && tries < unknownTriesMax);
-        const patienceMs = this.#size === null ? Math.min(firstPatienceMs, timeoutMs) : timeoutMs;
-        if (!passes || waitedMs + pauseMs > patienceMs) {
-          throw dataErrorOf(error, this.url, this.name, waitedMs);
-        }
-        debugLine("xrootd", `${this.name}: ${error.message}; trying again`);
-        await pause(pauseMs, signal);
+        if (error instanceof XrootdError) await this.close();
+        throw error;
       }
-    }
+    });
   }
 
   async #opened(): Promise<XrootdFile> {
@@ -171,6 +158,42 @@ class Remote {
     }
     this.#size = file.size;
     return file;
+  }
+}
+
+/** What is tried, for messages and patience. */
+interface Trial {
+  readonly url: string;
+  readonly name: string;
+  readonly options: SourceOptions;
+  /** Whether the file has been open: then its server is known to be there. */
+  known(): boolean;
+}
+
+/** Tries until it succeeds or fails for good. Throws DataError, or the signal's reason. */
+async function insist<T>(
+  { url, name, options: { signal, timeoutMs = requestTimeoutMs() }, known }: Trial,
+  attempt: () => Promise<T>,
+): Promise<T> {
+  const startedMs = performance.now();
+  for (let tries = 1;; tries++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!(error instanceof XrootdError)) throw error;
+      const pauseMs = Math.min(pauseMinMs * 2 ** (tries - 1), pauseMaxMs);
+      const waitedMs = performance.now() - startedMs;
+      // Of a file that was open, whatever else fails may be that of one connection.
+      const passes = passing.has(error.failure) ||
+        (error.failure === "other" && known() && tries < unknownTriesMax);
+      const patienceMs = known() ? timeoutMs : Math.min(firstPatienceMs, timeoutMs);
+      if (!passes || waitedMs + pauseMs > patienceMs) {
+        throw dataErrorOf(error, url, name, waitedMs);
+      }
+      debugLine("xrootd", `${name}: ${error.message}; trying again`);
+      await pause(pauseMs, signal);
+    }
   }
 }
 
@@ -223,18 +246,15 @@ async function openCopy(
     `${name} is copied by ${xrdcp.path}, as there is no library: ${missing.message}`,
   );
   const { signal, timeoutMs = requestTimeoutMs() } = options;
-  const startedMs = performance.now();
   const folder = await Deno.makeTempDir({ dir: ".", prefix: "xrdcp-" });
   const path = `${folder}/copy.root`;
   const remove = () => Deno.removeSync(folder, { recursive: true });
   try {
-    await copyByXrdcp(xrdcp.path, url, path, { timeoutMs, signal });
+    const copy = () => copyByXrdcp(xrdcp.path, url, path, { timeoutMs, signal });
+    await insist({ url, name, options, known: () => false }, copy);
     return await openPath(path, options, { name, closed: remove });
   } catch (error) {
     remove();
-    if (error instanceof XrootdError) {
-      throw dataErrorOf(error, url, name, performance.now() - startedMs);
-    }
     throw error;
   }
 }

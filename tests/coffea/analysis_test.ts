@@ -45,6 +45,7 @@ for (const coffea of coffeas) {
     await run.says(/Worker w2 joined/);
     await until(() => [...Deno.readDirSync(bed.folder.join("out/.parts"))].length > 3, {
       what: "some partial results",
+      timeoutMs: 60_000,
     });
     first.signal("SIGKILL");
     assert.equal(await run.ended, 0, run.stderr);
@@ -63,6 +64,9 @@ for (const coffea of coffeas) {
     const names = outputs.map((path: string) => path.split("/").at(-1));
     assert.deepEqual(names, ["result.pkl", "result.json", "simulation-mass.svg", "pt.svg"]);
   });
+
+  // The runner says it, whatever the version of coffea.
+  if (variable === "WQX_TEST_COFFEA07") continue;
 
   test("what a processor does wrong is said once, with the place", async (bed) => {
     await bed.folder.write("wrong.py", wrongModule);
@@ -85,7 +89,6 @@ for (const coffea of coffeas) {
       /^Failed processing events \[\d+, \d+\) of "events.root" \(dataset simulation\) \(on host .*, exit code 1\): Failed in process\(\): ValueError: no muons$/gm,
       /wrong\.py", line \d+, in process/g,
     ]);
-    if (variable === "WQX_TEST_COFFEA07") return; // the rest does not depend on coffea's version
     await fails(of("Raisse"), [/wrong\.py has no "Raisse": did you mean "Raises"\?/g]);
     await fails(of("Missing"), [
       /there is no module "not_there" in the Python of the worker: .*python3 \(3\..*has coffea /g,

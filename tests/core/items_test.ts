@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   categoryOf,
+  coffeaResultPath,
   describeItem,
   type Item,
   itemId,
@@ -228,4 +229,38 @@ Deno.test("tasks that open a file of XRootD, and no others, get the proxy and it
     assert.deepEqual(env, []);
     assert.ok(!sandboxNames(inputs).includes("x509_proxy"));
   }
+});
+
+Deno.test("a processor of coffea goes along with its runner, and its last merge tells JSON", () => {
+  const processor = {
+    kind: "coffea",
+    path: "/home/user/muons.py",
+    name: "Muons",
+    python: "python3",
+    schema: null,
+    inputs: ["/home/user/cuts.json"],
+  } as const;
+  const at: TaskContext = {
+    ...context({ processor }),
+    coffeaRunner: bytesOf("print()"),
+    taskCommand: "exec python3 wqx_coffea.py",
+  };
+  const coffea = { file: "muons.py", name: "Muons", schema: null };
+  const chunk = task(process(local), at);
+  assert.equal(chunk.command, "exec python3 wqx_coffea.py");
+  assert.deepEqual((job(chunk) as { coffea: unknown }).coffea, coffea);
+  assert.deepEqual(sandboxNames(chunk.inputs), [
+    "job.json",
+    "data/a.root",
+    "wqx_coffea.py",
+    "muons.py",
+    "cuts.json",
+  ]);
+  const merge = task(accumulate(false), at);
+  assert.deepEqual(job(merge), { kind: "accumulate", parts: ["part-0.acc", "part-1.acc"] });
+  assert.deepEqual(sandboxNames(merge.outputs), ["result.acc", "outcome.json"]);
+  const last = task(accumulate(true), at);
+  assert.deepEqual((job(last) as { postprocess: unknown }).postprocess, { coffea });
+  assert.deepEqual(sandboxNames(last.outputs), ["result.acc", "result.json", "outcome.json"]);
+  assert.equal(coffeaResultPath("/run/parts/accum-1-0.result.acc"), last.outputs[1]!.path);
 });

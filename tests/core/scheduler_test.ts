@@ -7,11 +7,11 @@ import {
   cached,
   input,
   ManagerProbe,
+  nothingMoved,
   only,
   output,
   resources,
   runningTask,
-  nothingMoved,
 } from "../support/builders.ts";
 
 Deno.test("a task goes out with its inputs, and comes back once with its outputs", () => {

@@ -179,7 +179,6 @@ notebookTest(
     assert.equal(ran.get("setup")!.error, null, ran.get("setup")!.traceback);
     const one = ran.get("one")!.text;
     assert.equal(one.match(/ValueError: no muon at 5000/g)?.length, 1, one);
-    assert.equal(one.match(/Traceback/g)?.length, 1, one);
     assert.match(one, /own\.py", line \d+, in process/);
     assert.match(one, /unprocessed item/);
     // coffea 0.7 falls over an empty result; the reason is above that.
@@ -189,7 +188,9 @@ notebookTest(
     for (const id of ["whole", "whole again"]) {
       assert.match(ran.get(id)!.text, /whole: True/, ran.get(id)!.traceback);
     }
-    assert.match(ran.get("not sent")!.text, /No module named 'own'/);
+    // Named, and with it the Python that does not have it.
+    const notSent = ran.get("not sent")!.text;
+    assert.match(notSent, /lib\/python3\.\d+\/site-packages\/coffea\/[^]*No module named 'own'/);
     await bed.clean();
   },
 );

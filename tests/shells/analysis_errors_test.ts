@@ -267,11 +267,13 @@ Deno.test("a wrong processor is shown with its place and what would do", async (
       "Python without a name",
       base + '"dimuon.py:"\n',
       'analysis.yaml:2:12: processor: name what is in "dimuon.py", as in dimuon.py:MyProcessor',
+      'analysis.yaml:2:12: processor: there is no file "dimuon.py": did you mean "dimuon.ts"?',
     ],
     [
       "a module of Python that is not there",
       base + "dimuo.py:My-Processor\n",
       'analysis.yaml:2:12: processor: "My-Processor" is not a name in Python',
+      'analysis.yaml:2:12: processor: there is no file "dimuo.py": did you mean "dimuon.ts"?',
     ],
     [
       "a module of Python without a class",

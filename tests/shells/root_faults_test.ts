@@ -132,7 +132,7 @@ Deno.test("an address that no one answers at is unreachable", async () => {
     [`http://127.0.0.1:${port}/x.root`, /127\.0\.0\.1:\d+ refused the connection/],
     ["http://no-such-host.invalid/x.root", /there is no host no-such-host\.invalid$/],
     ["http://[half/x.root", /it is no URL$/],
-    ["root://store.example//x.root", /root:\/\/ is not spoken here; use an http\(s\) address/],
+    ["s3://store.example/x.root", /s3:\/\/ is not spoken here; use an http\(s\) or root address/],
   ];
   for (const [source, message] of cases) {
     const error = await failureOf(source);

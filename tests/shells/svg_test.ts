@@ -127,6 +127,8 @@ function outputsOf(given: Partial<RunOutputs>): RunOutputs {
     startedAt: new Date(0),
     elapsedMs: 0,
     result: null,
+    pickle: null,
+    untold: [],
     events: { processed: 0, total: 0 },
     partial: false,
     stopped: null,

@@ -40,5 +40,6 @@ export async function runProgram(
   await using program = await startProgram(bed, python, name, { args });
   const code = await program.ended;
   assert.equal(code, 0, `${program.stdout}\n${program.stderr}`);
+  await bed.clean();
   return program;
 }

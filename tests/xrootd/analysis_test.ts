@@ -53,8 +53,15 @@ Deno.test({
   async fn() {
     await using bed = await TestBed.create();
     await using server = await XrootdServer.start(files);
-    const urls = [files[0]!, server.url("dimuon_c.root")];
-    await bed.folder.write("some.yaml", demoOf(urls) + "retries: 0\nskip-bad-files: true\n");
+    await bed.folder.write(
+      "some.yaml",
+      `
+datasets: {some: ["${server.url("dimuon_a.root")}", "${server.url("dimuon_c.root")}"]}
+processor: {command: 'echo "{}" >"$WQX_RESULT"'}
+retries: 0
+skip-bad-files: true
+`,
+    );
     const wqx = await bed.run(["manager", "some.yaml", "--output", "out"]);
     assert.equal(wqx.code, 0, wqx.stderr);
     assert.match(wqx.stderr, /dimuon_c\.root": there is no such file on 127\.0\.0\.1/);

@@ -187,6 +187,19 @@ test("what cannot be read is told in a sentence, by the library and by xrdcp", a
   }
 });
 
+test("xrdcp, too, is tried again while a server starts", async () => {
+  await using server = await XrootdServer.start(files);
+  await using wire = new TroubledWire(server.port);
+  await server.stop();
+  const options = { xrootdLibraries: ["libNotThere.so"] };
+  const opened = openTree(server.url("dimuon_a.root", wire.port), "Events", options);
+  opened.catch(() => {}); // looked at below
+  await until(() => wire.refused > 1, { what: "a second attempt" });
+  await server.start();
+  await using reader = await opened;
+  deepEqual(await all(reader), await fromDisk());
+});
+
 test("without the library a file is copied by xrdcp, and the copy removed", async () => {
   await using server = await XrootdServer.start(files);
   await using folder = await TempFolder.create();

@@ -346,8 +346,30 @@ class Client:
 _clients = weakref.WeakSet()
 
 
-def release_port(port):
-    """Whether a queue of this process had the port that nobody can reach any more, and has ended now.
+def open_client(options, log, port):
+    """A Client; if a queue of this process still has the port and nobody needs it, that one ends."""
+    try:
+        return Client(options, log)
+    except RuntimeError:
+        if not _release(port):
+            raise
+        return Client(options, log)
+
+
+def weakly(method):
+    """Of an object that nothing here keeps: whoever drops a queue has its port free at once."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*arguments):
+        there = reference()
+        if there is not None:
+            there(*arguments)
+
+    return call
+
+
+def _release(port):
+    """Whether a queue of this process that nobody can reach any more had the port, and has ended.
 
     The traceback of the last error, which notebooks keep, holds the queue in which it came up: the
     variables of its frames are given up. Cycles of objects are another reason.
@@ -357,6 +379,8 @@ def release_port(port):
     error = getattr(sys, "last_value", None)
     while error is not None:
         traceback.clear_frames(error.__traceback__)
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            frame.f_locals  # what a notebook showed is kept there, until asked for anew
         error = error.__cause__ or error.__context__
     del error
     gc.collect()

@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 from itertools import count
 
 from . import _coffea07
-from ._client import Client, release_port
+from ._client import open_client, weakly
 from ._constants import (
     WORK_QUEUE_ALLOCATION_MODE_FIXED,
     WORK_QUEUE_ALLOCATION_MODE_QUANTIZED_BUCKETING,
@@ -81,14 +81,14 @@ class WorkQueue(Abstractions):
         try:
             options = _port_options(port) + _ssl_options(ssl)
             self._using_ssl = bool(options[2:])
-            client = _open(options, debug_log_of(debug_log), port)
+            client = open_client(options, debug_log_of(debug_log), port)
         except ValueError:
             raise
         except Exception as error:
             raise Exception(
                 "Unable to create internal Work Queue structure: %s" % (error,)
             ) from error
-        client.on_results = _weakly(self._wq_take_results)
+        client.on_results = weakly(self._wq_take_results)
         self._wq_client = self._work_queue = client
         if stats_log:
             self.specify_log(stats_log)
@@ -619,27 +619,6 @@ class WorkQueue(Abstractions):
             self._info_widget.update(self, force)
         except Exception as error:
             print("Cannot show the status: %s" % error, file=sys.stderr)
-
-
-def _open(options, log, port):
-    try:
-        return Client(options, log)
-    except RuntimeError:
-        if not release_port(port):
-            raise
-        return Client(options, log)
-
-
-def _weakly(method):
-    """Of an object that nothing here keeps: whoever drops a queue has its port free at once."""
-    reference = weakref.WeakMethod(method)
-
-    def call(*arguments):
-        there = reference()
-        if there is not None:
-            there(*arguments)
-
-    return call
 
 
 def _amounts(given):

@@ -129,8 +129,13 @@ if os.fork() == 0:
 print(queue._wq_client.pid, flush=True)
 queue.wait()
 """
-owner = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True,
-                         start_new_session=True)
+owner = subprocess.Popen(
+    [sys.executable, "-c", program],
+    stdout=subprocess.PIPE,
+    text=True,
+    start_new_session=True,
+    env=dict(os.environ, CCTOOLS_TEMP=os.getcwd()),  # what such a death leaves stays here
+)
 pid = int(owner.stdout.readline())
 owner.kill()
 owner.wait()
