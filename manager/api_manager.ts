@@ -82,7 +82,6 @@ export class ClientManager {
   #declared: Resources = noResources;
   #hostsBlocked = 0;
   #taken = 0;
-  #lastId = 0;
   #waitsForWorkers = false;
   #backlogIsFull = false;
   #backlog = { results: 0, bytes: 0 };
@@ -133,12 +132,11 @@ export class ClientManager {
     return [this.#taken, this.#manager.waitingCount, running, retrieving, workers, below];
   }
 
-  /** Throws a UsageError for an id that is not above all earlier ones. */
+  /** Throws a UsageError for the id of a task that is here. */
   submit({ id, spec, monitorOutput }: Submitted): void {
-    if (id <= this.#lastId) {
-      throw new UsageError(`task ${id} comes after task ${this.#lastId}: ids grow`);
+    if (this.#manager.scheduler.tasks.has(id)) {
+      throw new UsageError(`there is a task ${id} already`);
     }
-    this.#lastId = id;
     this.#taken++;
     this.#know(spec.category);
     if (spec.request.cores !== undefined || spec.request.memoryMb !== undefined) {

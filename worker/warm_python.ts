@@ -67,6 +67,7 @@ export class WarmPython implements AsyncDisposable {
       args: [path, JSON.stringify(options.avoid)],
       clearEnv: true,
       env: { ...options.env },
+      cwd: options.folder,
       stdin: "piped",
       stdout: "piped",
       stderr: "null",

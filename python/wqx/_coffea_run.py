@@ -450,6 +450,7 @@ class Run:
             one = value_in(part)
             total = one if total is None else accumulate([one], total)
             empty = False
+            self.merged += 1
         error = self.failure or self.recoverable or 0
         if self.interrupts and self.failure is None:
             error = KeyboardInterrupt("Stopped by Ctrl-C: the result is partial")

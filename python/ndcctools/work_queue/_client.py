@@ -331,7 +331,7 @@ class Client:
 
     def forget(self):
         """In a forked child: the manager is its parent's, and must not wait for the child's end."""
-        self.failure = ManagerLost("This queue belongs to the process that made it, not to its fork")
+        self.failure = ManagerLost("This queue is that of the process which made it, not of its fork")
         link, self._socket = self._socket, None
         self._outboxes = []
         if link is not None:

@@ -7,7 +7,7 @@ _RESOURCES = ("cores", "gpus", "memory", "disk")
 
 
 class JupyterDisplay:
-    """Shows itself with the first update; does nothing outside of an IPython kernel with ipywidgets."""
+    """Shows itself with the first update, in an IPython kernel with ipywidgets only."""
 
     def __init__(self, interval):
         """`interval`: s between updates, at least."""
@@ -66,7 +66,8 @@ def _html(manager, runtime):
     ]
     right = [_table("resources", _RESOURCES, _worker_rows(queue))]
     for category in manager.status("categories"):
-        right.append(_table(category.get("category", ""), _RESOURCES, *_category_rows(category, queue)))
+        name = category.get("category", "")
+        right.append(_table(name, _RESOURCES, *_category_rows(category, queue)))
     return '<div style="display:flex;gap:2em"><div>%s</div><div>%s</div></div>' % (
         "".join(left),
         "".join(right),

@@ -32,6 +32,10 @@ START_SECONDS = 10
 # For its workers to end; s.
 STOP_SECONDS = 30
 _LOOK_SECONDS = 0.02
+# Workers here are often there before their queue: not to look for it only every other second, and
+# ever more rarely. A catalog, which others use too, is asked as it is by default.
+_SOON = "--min-backoff=100ms"
+_SOON_AND_OFTEN = _SOON + " --max-backoff=2s"
 
 
 class Factory:
@@ -217,6 +221,10 @@ class Factory:
         words = [*self._factory, "--parent-death", "--config-file", self._config_file]
         options = {name: v for name, v in self._opts.items() if name in _COMMAND_OPTIONS}
         options["scratch-dir"] = self._scratch
+        if self._opts.get("batch-type") == "local" and "worker-binary" not in options:
+            given = options.get("extra-options") or ""
+            soon = _SOON if self._host_port is None else _SOON_AND_OFTEN
+            options["extra-options"] = ("%s %s" % (soon, given)).strip()
         for name, value in options.items():
             if value is True:
                 words.append("--" + name)

@@ -1,7 +1,7 @@
 """What goes with a task: files in and out, and which of them a task may have together.
 
-An input is `(kind, source, remote_name, flags, first, last)`, an output `(path, remote_name, flags)`,
-as the manager's API has them, but for local paths, which may still be relative.
+An input is `(kind, source, remote_name, flags, first, last)`, an output is
+`(path, remote_name, flags)`, as the manager's API has them; local paths may still be relative.
 """
 import os
 import sys

@@ -144,7 +144,11 @@ class FuturesExecutor(Executor):
 
     def _ended(self, task, future):
         if future.cancelled() and task.id:
-            self._order(lambda queue: self._tasks.pop(task.id, None) and queue.cancel_by_taskid(task.id))
+            self._order(lambda queue: self._drop(queue, task.id))
+
+    def _drop(self, queue, task_id):
+        if self._tasks.pop(task_id, None) is not None:
+            queue.cancel_by_taskid(task_id)
 
     def _cancel_all(self, queue):
         for task_id, (_, future) in list(self._tasks.items()):

@@ -172,9 +172,10 @@ class PythonTask(Task):
         self.specify_input_file(runner, cache=True)
         name = os.path.basename(str(env_file))
         _, rest = self._wq_command.split(" ", 1)
-        self._wq_command = './poncho_package_run -e %s --unpack-to "$WORK_QUEUE_SANDBOX"/%s-env python %s' % (
+        unpacked = '"$WORK_QUEUE_SANDBOX"/%s-env' % name
+        self._wq_command = "./poncho_package_run -e %s --unpack-to %s python %s" % (
             name,
-            name,
+            unpacked,
             rest,
         )
 

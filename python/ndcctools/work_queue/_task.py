@@ -245,7 +245,7 @@ class Task:
 
     def _wq_remote(self, kind, source, remote_name, type, flags):
         if type_of(type) == WORK_QUEUE_OUTPUT:
-            raise ValueError("Workers fetch such files; they do not send them: they are inputs only")
+            raise ValueError("Workers fetch such files, and send none: they are inputs only")
         name = remote_name_of(_text("remote_name", remote_name), remote_name)
         return add_input(self, (kind, _text("source", source), name, flags, 0, 0))
 
@@ -273,7 +273,7 @@ class Task:
 
     def specify_snapshot_file(self, filename):
         raise NotImplementedError(
-            "wqx measures whole tasks and takes no snapshots of them: leave specify_snapshot_file out"
+            "wqx measures whole tasks and takes no snapshots: leave specify_snapshot_file out"
         )
 
     # Needs and limits
@@ -426,7 +426,7 @@ class Task:
 
     @property
     def submit_time(self):
-        """µs since the epoch, never after the task began: the manager's clock may differ a little."""
+        """µs since the epoch; never after the task began, whatever the manager's clock says."""
         if self._wq_row is None:
             return 0
         began = self._wq_time(0) or self._wq_time(4)
@@ -479,7 +479,7 @@ class Task:
 
 
 def _of_times(at, doc):
-    return property(lambda self: self._wq_time(at), doc=doc + "; µs since the epoch, 0 if not yet.")
+    return property(lambda self: self._wq_time(at), doc=doc + "; µs since the epoch, or 0.")
 
 
 def _of_sums(at, doc):
@@ -497,7 +497,7 @@ for _name, _made in {
     "finish_time": _of_times(4, "The task ended"),
     "cmd_execution_time": _of_sums(0, "Of the last attempt on its worker; µs."),
     "total_cmd_execution_time": _of_sums(1, "Of all attempts; µs."),
-    "total_cmd_exhausted_execute_time": _of_sums(2, "Of attempts that outgrew their resources; µs."),
+    "total_cmd_exhausted_execute_time": _of_sums(2, "Of attempts that were exhausted; µs."),
     "total_bytes_sent": _of_sums(3, "Bytes of files that went to workers."),
     "total_bytes_received": _of_sums(4, "Bytes of files that came from workers."),
     "total_transfer_time": _of_sums(5, "Sending and receiving; µs."),

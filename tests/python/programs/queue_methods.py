@@ -130,6 +130,9 @@ with worker(queue, "--feature", "oven"):
     same(queue.shutdown_workers(0), 1)
     until("the worker's end", lambda: queue.stats.workers_connected == 0)
 
+with wq.WorkQueue(port=0, ssl=True) as secret, worker(secret, "--ssl"):
+    same((secret.using_ssl, finish(secret, wq.Task("echo s")).output), (True, "s\n"))
+
 # The end: nothing more can be asked
 del task, gone
 queue._free()

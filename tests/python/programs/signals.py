@@ -37,6 +37,7 @@ for _ in range(2):
 # A storm: handlers ask, and interrupt, while tasks go and come
 asked = [0]
 interrupts = [0]
+raging = [True]
 
 
 class Interrupted(Exception):
@@ -49,7 +50,7 @@ def storm(*_):
     assert stats.tasks_submitted >= 0
     if asked[0] % 3 == 0:
         queue.submit(wq.Task("echo from the handler"))
-    if asked[0] % 5 == 0:
+    if asked[0] % 5 == 0 and raging[0]:
         interrupts[0] += 1
         raise Interrupted
 
@@ -59,23 +60,19 @@ with worker(queue):
     signal.signal(signal.SIGALRM, storm)
     signal.setitimer(signal.ITIMER_REAL, 0.003, 0.003)
     submitted = 0
-    while submitted < 400:
-        task = wq.Task("echo %0100d" % submitted)
-        task.specify_cores(1)
-        before = queue._wq_last_id
+    while raging[0]:
         try:
+            task = wq.Task("echo %0100d" % submitted)
+            task.specify_cores(1)
             queue.submit(task)
-        except Interrupted:
-            if task.id == 0 or task.id not in queue._task_table:
-                continue  # it did not get so far
-        submitted += 1
-        if submitted % 10 == 0:
-            try:
+            submitted += 1
+            if submitted % 10 == 0:
                 task = queue.wait(1)
                 if task is not None:
                     ended[task.id] = task
-            except Interrupted:
-                pass
+            raging[0] = submitted < 400
+        except Interrupted:
+            pass
     signal.setitimer(signal.ITIMER_REAL, 0)
     while not queue.empty():
         task = finish(queue)
