@@ -13,8 +13,8 @@ import {
 } from "./batch_system.ts";
 import { CondorLog } from "./condor_log.ts";
 import { condorSubmitText } from "./condor_submit.ts";
-import { lastWords, sizeVariables } from "./job_files.ts";
-import { failure, firstLine, type Programs } from "./program.ts";
+import { lastWords, sizeVariables, waitForWorker } from "./job_files.ts";
+import { failure, firstLine, noIdFrom, type Programs } from "./program.ts";
 import { inPieces, removeAll } from "./removal.ts";
 import { programsOf } from "./script_queue.ts";
 
@@ -62,12 +62,7 @@ class Condor implements BatchSystem {
     const printed = await this.#programs.run({ words: ["condor_submit", "condor.submit"] }, signal);
     const id = /job\(s\) submitted to cluster (\d+)/.exec(printed)?.[1];
     if (id !== undefined) return id as JobId;
-    const said = firstLine(printed);
-    throw new BatchError(
-      `"condor_submit" did not tell the cluster of the job: ${
-        said === null ? "it printed nothing" : `it printed "${said}"`
-      }`,
-    );
+    throw noIdFrom("condor_submit", firstLine(printed));
   }
 
   async status(
@@ -198,16 +193,7 @@ const condorScript = `#!/bin/sh
 unset ${sizeVariables.join(" ")}
 /bin/sh -c "$1" > .worker-output 2>&1 &
 worker=$!
-for signal in TERM INT QUIT USR1 USR2; do
-  trap "kill -s $signal $worker" "$signal" 2> /dev/null
-done
-wait "$worker"
-code=$?
-while kill -0 "$worker" 2> /dev/null; do
-  wait "$worker"
-  code=$?
-done
-tail -c 65536 .worker-output
+${waitForWorker}tail -c 65536 .worker-output
 rm -f .worker-output
 exit "$code"
 `;

@@ -9,7 +9,7 @@ import {
   type WorkerJob,
 } from "./batch_system.ts";
 import { commandWithEnvironment, endedWords, lastWords, sizeVariables } from "./job_files.ts";
-import { failure, firstLine, type Programs } from "./program.ts";
+import { failure, firstLine, noIdFrom, type Programs } from "./program.ts";
 import { inPieces, removeAll } from "./removal.ts";
 import { programsOf } from "./script_queue.ts";
 
@@ -75,12 +75,12 @@ class Flux implements BatchSystem {
       last: ["sh", "-c", command],
     }, signal);
     const id = firstLine(printed);
-    if (id === null || !/^[fƒ]?[\w.]+$/.test(id)) throw noId(id);
+    if (id === null || !/^[fƒ]?[\w.]+$/.test(id)) throw noIdFrom("flux submit", id);
     const decimal = await this.#programs.run(
       { words: ["flux", "job", "id", "--to=dec", id] },
       signal,
     );
-    if (!/^\d+$/.test(decimal.trim())) throw noId(firstLine(decimal));
+    if (!/^\d+$/.test(decimal.trim())) throw noIdFrom("flux submit", firstLine(decimal));
     return decimal.trim() as JobId;
   }
 
@@ -196,12 +196,4 @@ class Flux implements BatchSystem {
 
 function isLeaving(state: string): boolean {
   return state === "INACTIVE" || state === "CLEANUP";
-}
-
-function noId(said: string | null): BatchError {
-  return new BatchError(
-    `"flux submit" did not tell the id of the job: ${
-      said === null ? "it printed nothing" : `it printed "${said}"`
-    }`,
-  );
 }

@@ -124,6 +124,18 @@ export function commandWithEnvironment(job: WorkerJob): string {
   return exports.join("") + job.command;
 }
 
+/** In sh: hands on signals to `$worker`, and waits until it has really ended; leaves its `$code`. */
+export const waitForWorker = `for signal in TERM INT QUIT USR1 USR2 XCPU; do
+  trap "kill -s $signal $worker" "$signal" 2> /dev/null
+done
+wait "$worker"
+code=$?
+while kill -0 "$worker" 2> /dev/null; do
+  wait "$worker"
+  code=$?
+done
+`;
+
 /**
  * The script of a job. It stays beside the worker: notes how that ends, passes signals on, so that a
  * removed job's worker can take its leave, and keeps the output from growing.
@@ -155,16 +167,7 @@ worker=$!
   done
 ) > /dev/null 2>&1 &
 alive=$!
-for signal in TERM INT QUIT USR1 USR2 XCPU; do
-  trap "kill -s $signal $worker" "$signal" 2> /dev/null
-done
-wait "$worker"
-code=$?
-while kill -0 "$worker" 2> /dev/null; do
-  wait "$worker"
-  code=$?
-done
-kill "$alive" 2> /dev/null
+${waitForWorker}kill "$alive" 2> /dev/null
 echo "stop $code $(date +%s)" >> "$status"
 exit "$code"
 `;

@@ -185,3 +185,9 @@ function killGroup(pid: number): void {
 function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** A program that took a job, and did not say under which id. */
+export function noIdFrom(program: string, said: string | null): BatchError {
+  const what = said === null ? "it printed nothing" : `it printed "${said}"`;
+  return new BatchError(`"${program}" did not tell the id of the job: ${what}`);
+}

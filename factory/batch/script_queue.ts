@@ -15,7 +15,14 @@ import {
   type WorkerJob,
 } from "./batch_system.ts";
 import { endedWords, jobEnvironment, JobFiles, type Progress } from "./job_files.ts";
-import { type Answer, failure, firstLine, type ProgramCall, Programs } from "./program.ts";
+import {
+  type Answer,
+  failure,
+  firstLine,
+  noIdFrom,
+  type ProgramCall,
+  Programs,
+} from "./program.ts";
 import { inPieces, removeAll } from "./removal.ts";
 
 /** A job as its queue shows it. `leaving`: it was removed, and ends in its own time. */
@@ -94,12 +101,7 @@ class ScriptQueue implements BatchSystem {
     if (answer.exitCode !== 0) throw failure(words[0]!, answer);
     const id = submittedId(answer.stdout);
     if (id !== null) return id as JobId;
-    const said = firstLine(answer.stdout) ?? firstLine(answer.stderr);
-    throw new BatchError(
-      `"${words[0]}" did not tell the id of the job: ${
-        said === null ? "it printed nothing" : `it printed "${said}"`
-      }`,
-    );
+    throw noIdFrom(words[0]!, firstLine(answer.stdout) ?? firstLine(answer.stderr));
   }
 
   async status(

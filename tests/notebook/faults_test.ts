@@ -63,7 +63,7 @@ print("whole:", all(result[key] == expected[key] for key in expected))
 
 /** A processor that tells of itself, and does one thing wrong or waits for ever. */
 const own = `
-import os, time
+import glob, os, time
 from muon_memory import MuonMemory
 
 class Own(MuonMemory):
@@ -73,13 +73,16 @@ class Own(MuonMemory):
 
     def process(self, events):
         start = events.metadata["entrystart"]
-        if self.where is None or start == self.where:
-            if self.deed == "wait":
-                time.sleep(1)  # others have been done
-                open(os.path.join(self.folder, "waiting"), "w").close()
-                time.sleep(1000)
-            raise ValueError("no muon at %d" % start)
-        return super().process(events)
+        if self.where is not None and start != self.where:
+            open(os.path.join(self.folder, "done-%d" % start), "w").close()
+            return super().process(events)
+        # Two others have begun: with two cores, one of them has been done.
+        while self.where is not None and len(glob.glob(os.path.join(self.folder, "done-*"))) < 2:
+            time.sleep(0.01)
+        if self.deed == "wait":
+            open(os.path.join(self.folder, "waiting"), "w").close()
+            time.sleep(1000)
+        raise ValueError("no muon at %d" % start)
 `;
 
 notebookTest(
@@ -170,7 +173,10 @@ notebookTest(
     await bed.folder.write("notebook/own.py", own);
     const { ran } = await notebooks.run([
       setup,
-      { id: "one", source: `result = run(Own("raise", 5_000, "."), retries=0)` },
+      {
+        id: "one",
+        source: `result = run(Own("raise", 5_000, ${JSON.stringify(bed.folder.path)}), retries=0)`,
+      },
       whole,
       { id: "all", source: `run(Own("raise", None, "."), retries=0)` },
       { ...whole, id: "whole again" },
