@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { pythonCommand } from "../../core/worker/python_command.ts";
 import { readStat } from "../../io/procfs.ts";
+import { Monitor } from "../../worker/monitor.ts";
 import { WarmSpawner } from "../../worker/warm_spawner.ts";
 import { needs } from "../support/skip.ts";
 import { SpawnerBed } from "../support/spawner_bed.ts";
@@ -144,6 +145,30 @@ test("memory that tasks share with the one they are forked from is not theirs", 
   await bed.folder.write("killed.py", "import large, os\nos.kill(os.getpid(), 9)");
   const killed = (await bed.run("python3 killed.py", env)).measured!;
   assert.ok(killed.memoryPeakMb < 30, `${killed.memoryPeakMb}`);
+});
+
+test("the monitor counts of a forked task what is its own, and nothing of where it came from", async () => {
+  await using bed = await warmBed();
+  using monitor = new Monitor();
+  await bed.folder.write("lib/large.py", "data = bytearray(b'x' * (150 << 20))");
+  await bed.folder.write(
+    "s.py",
+    "import sys, time\nprint('warm' if 'large' in sys.modules else 'cold', flush=True)\n" +
+      "import large\nmine = b'y' * (40 << 20)\ntime.sleep(0.3)",
+  );
+  const env = { PATH, PYTHONPATH: bed.folder.join("lib") };
+  await warmUp(bed, "python3 s.py", env);
+  for (let i = 0; i < 5; i++) {
+    const { process } = await bed.start("python3 s.py", env);
+    const { pid, group: session, sharedKb, marks } = process;
+    const shared = { sharedKb, ...(marks !== undefined && { marks }) };
+    const watch = { mode: "measure", limits: {}, pid, session, folders: [], ...shared } as const;
+    const watched = monitor.watch({ ...watch, onExceeded: () => {} });
+    const { measured } = await process.exited;
+    const { memoryMb = 0, processesPeak = 0 } = watched.finish(measured).usage;
+    assert.ok(memoryMb > 40 && memoryMb < 75, `${memoryMb} MB`);
+    assert.ok(processesPeak <= 1, `${processesPeak} processes`);
+  }
 });
 
 test("random numbers of forked tasks differ", async () => {
