@@ -24,5 +24,6 @@ Deno.test({
     await using program = await startProgram(bed, python, "parsl_apps.py", { env: { PATH: own } });
     assert.equal(await program.ended, 0, `${program.stdout}\n${program.stderr}`);
     assert.match(program.stdout, /^equal$/m);
+    await bed.clean();
   },
 });

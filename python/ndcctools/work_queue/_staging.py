@@ -23,3 +23,9 @@ def cleanup_staging_directory():
 
 
 atexit.register(cleanup_staging_directory)
+_multiprocessing = sys.modules.get("multiprocessing.process")
+if _multiprocessing is not None and _multiprocessing.parent_process() is not None:
+    # Its processes leave by os._exit, and do only what is registered there.
+    from multiprocessing import util as _util
+
+    _util.Finalize(None, cleanup_staging_directory, exitpriority=0)

@@ -139,3 +139,25 @@ owner.wait()
 until("the manager's end", lambda: not os.path.exists("/proc/%d" % pid))
 os.killpg(owner.pid, signal.SIGKILL)
 owner.stdout.close()
+
+# A process of multiprocessing, such as the one in which Parsl has its queue, leaves nothing either
+program = """
+import multiprocessing, os
+
+def use(folder):
+    import ndcctools.work_queue as wq
+    wq.WorkQueue(port=0)
+    folder.put(wq.staging_directory)
+
+if __name__ == "__main__":
+    spawn = multiprocessing.get_context("spawn")
+    folder = spawn.Queue()
+    child = spawn.Process(target=use, args=(folder,))
+    child.start()
+    path = folder.get()
+    child.join()
+    assert child.exitcode == 0 and not os.path.exists(path), path
+"""
+with open("spawns.py", "w") as file:
+    file.write(program)
+subprocess.run([sys.executable, "spawns.py"], check=True)
