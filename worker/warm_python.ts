@@ -11,6 +11,8 @@ import source from "./warm_python.py" with { type: "text" };
 const answerMsMax = 20_000;
 /** Between the end of a process and what it said just before. */
 const ownMemoryMsMax = 100;
+/** For what it wrote before it ended to be read. */
+const lastWordsMs = 50;
 /** An answer is a line of a hundred bytes. */
 const answerCharsMax = 100_000;
 
@@ -78,8 +80,10 @@ export class WarmPython implements AsyncDisposable {
     this.#reader = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
     const reading = this.#read();
     this.#ended = this.#child.status.then(async () => {
+      this.#over = true;
+      // What it forked holds the other end as well, so that what it said last has no end.
+      await within(lastWordsMs, reading);
       this.#end();
-      // Processes that it forked hold the other end as well, as long as they run.
       await this.#reader.cancel();
       await reading;
       await this.#writer.abort().catch(() => {});
@@ -109,7 +113,8 @@ export class WarmPython implements AsyncDisposable {
       one.kind === "&" ? one.other : one.path,
     ]);
     const line = JSON.stringify({ id, output, files, ...rest });
-    this.#writer.write(new TextEncoder().encode(`${line}\n`)).catch(() => this.#end());
+    // If it has ended, nobody answers, which is noticed by its end.
+    this.#writer.write(new TextEncoder().encode(`${line}\n`)).catch(() => {});
     if (!await within(answerMsMax, answer.promise)) this.#kill();
     return await answer.promise;
   }
@@ -167,7 +172,6 @@ export class WarmPython implements AsyncDisposable {
   }
 
   #end(): void {
-    this.#over = true;
     for (const { resolve } of this.#pending.values()) resolve(null);
     this.#pending.clear();
     for (const { resolve } of this.#owned.values()) resolve(null);

@@ -122,6 +122,8 @@ export class WarmSpawner implements Spawner {
   #open(template: Template): WarmPython | null {
     if (template.running !== null && !template.running.python.over) return template.running.python;
     if (template.running !== null) this.#close(template);
+    // Meanwhile others may have taken its place.
+    if (this.#templates.get(template.key) !== template) return null;
     const { program, avoid } = template;
     template.failures++;
     try {

@@ -239,13 +239,15 @@ class WorkQueue(Abstractions, Settings):
         deadline = None if seconds < 0 else time.monotonic() + seconds
         table = self._task_table
         was_busy = bool(table)
+        workers = client.counts[4]
         while True:
             task = self._wq_next(tag)
             if task is not None:
                 return task
             if client.failure is not None:
                 raise client.failure
-            if was_busy and not table:
+            # Of an empty queue, that a worker came is news, too.
+            if not table and (was_busy or client.counts[4] != workers):
                 return None
             left = -1 if deadline is None else deadline - time.monotonic()
             if deadline is not None and left <= 0:
