@@ -207,7 +207,8 @@ class WorkQueue(Abstractions, Settings):
     def wait_for_tag(self, tag, timeout=WORK_QUEUE_WAITFORTASK):
         """The next task of that tag that ended, None for any tag; or None after `timeout` seconds.
 
-        None comes earlier when the queue becomes empty. Raises RuntimeError if the manager is lost.
+        None comes earlier when the queue becomes empty, or a worker comes to an empty one. Raises
+        RuntimeError if the manager is lost.
         """
         seconds = -1 if timeout is None else _number("timeout", timeout)
         if seconds == 0:
