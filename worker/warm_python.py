@@ -234,10 +234,10 @@ class Task:
         atexit._run_exitfuncs()
         # Files that were left open are flushed as their last name goes.
         folder = os.path.join(sys.path[0], "")
-        for name, module in list(sys.modules.items()):
-            file = getattr(module, "__file__", None) or ""
-            own = name not in self.inherited and os.path.abspath(file).startswith(folder)
-            if own or name == "__main__":
+        for name in sys.modules.keys() - self.inherited | {"__main__"}:
+            module = sys.modules[name]
+            file = os.path.abspath(getattr(module, "__file__", None) or "")
+            if name == "__main__" or file.startswith(folder):
                 vars(module).clear()
         gc.collect()
         for stream in (sys.stdout, sys.stderr):

@@ -61,7 +61,7 @@ export class NotebookBed implements AsyncDisposable {
       JUPYTER_RUNTIME_DIR: folder.join("jupyter/runtime"),
       MPLCONFIGDIR: folder.join("jupyter/matplotlib"),
       WQX_PORT: String(freePort()),
-      WQX_NOTEBOOK_PAUSE: "0.2",
+      WQX_NOTEBOOK_PAUSE: "0.5",
     };
     return new NotebookBed(bed, env);
   }
