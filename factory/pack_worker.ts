@@ -4,7 +4,7 @@ import { UsageError } from "../core/errors.ts";
 import { quoted, startScript } from "../core/shell_words.ts";
 import { findProgram } from "../io/programs.ts";
 import { selfCommand, selfExecutable } from "../io/self.ts";
-import type { Scratch } from "./scratch.ts";
+import { passwordName, type Scratch } from "./scratch.ts";
 
 /** By this name wqx is a worker, and images for Work Queue have theirs. */
 const workerName = "work_queue_worker";
@@ -47,7 +47,7 @@ export function packWorker(scratch: Scratch, wanted: Wanted): Packed {
   const unpacking = wanted.environments.map((path) => putEnvironment(scratch, path));
   const inputs = [
     ...worker,
-    ...(password === null ? [] : [scratch.write("pwfile", password, 0o600)]),
+    ...(password === null ? [] : [scratch.write(passwordName, password, 0o600)]),
     ...wanted.wrapperInputs.map((path) => scratch.copy(path)),
     ...unpacking.flatMap(({ inputs }) => inputs),
   ];

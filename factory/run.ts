@@ -366,6 +366,7 @@ export class Factory {
       }
       this.scratch.keep(left);
       if (left.length === 0 && trouble === "") {
+        this.scratch.removePassword();
         this.options.output.ending("all workers removed.");
         return 0;
       }

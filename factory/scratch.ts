@@ -99,6 +99,15 @@ export class Scratch implements Disposable {
     }
   }
 
+  /** Once no worker is left that would read it. */
+  removePassword(): void {
+    try {
+      Deno.removeSync(join(this.path, passwordName));
+    } catch {
+      // There was none.
+    }
+  }
+
   [Symbol.dispose](): void {
     this.lock.close();
   }
@@ -111,6 +120,9 @@ export class Scratch implements Disposable {
     Deno.renameSync(temporary, join(this.path, name));
   }
 }
+
+/** Of the copy of the password file. */
+export const passwordName = "pwfile";
 
 /** Queues show ten letters or so of it. */
 export function jobNameOf(path: string): string {

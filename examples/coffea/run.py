@@ -1,4 +1,4 @@
-"""The same from Python, with coffea of today: PYTHONPATH=../../python python3 run.py events.root
+"""The same from Python, with coffea of today: PYTHONPATH=../../python python3 run.py [FILE…]
 
 Start workers beside it: wqx worker localhost 9123
 """
@@ -11,6 +11,7 @@ from dimuon import Dimuon
 from wqx.coffea import WqxExecutor
 
 if __name__ == "__main__":
+    files = sys.argv[1:] or ["events.root"]
     executor = WqxExecutor(port=9123, cores=1, extra_input_files=["dimuon.py"])
     runner = Runner(executor, chunksize=10_000, schema=NanoAODSchema)
-    print(runner({"simulation": sys.argv[1:]}, Dimuon(), treename="Events"))
+    print(runner({"simulation": files}, Dimuon(), treename="Events"))

@@ -108,6 +108,11 @@ export async function runFleet(
   });
 
   await stop(factory, said);
+  const scratch = folder.join(`wq-factory-${Deno.uid()}`);
+  for (const { name } of Deno.readDirSync(scratch)) {
+    const files = [...Deno.readDirSync(`${scratch}/${name}`)].map((file) => file.name);
+    assert.ok(!files.includes("pwfile"), "no copy of the password stays");
+  }
   if (queued !== undefined) {
     await until(async () => (await queued()) === "", { what: "an empty queue", timeoutMs });
   }
