@@ -83,7 +83,7 @@ export class Factory {
   constructor(
     private readonly options: FactoryOptions,
     private readonly batch: BatchSystem,
-    private readonly scratch: Pick<Scratch, "keep" | "jobName" | "jobsBefore">,
+    private readonly scratch: Pick<Scratch, "keep" | "jobName" | "jobsBefore" | "removePassword">,
     private readonly live: Live,
   ) {
     this.#machine = new FactoryMachine(options);
