@@ -128,7 +128,7 @@ async function dryRun(setup: Setup, asWorkQueue: boolean): Promise<number> {
   const { path, id, jobs } = Scratch.peek(placeOf(setup));
   const live: Live = { settings, hostsBlocked: [] };
   const terms = termsOf(setup, "./work_queue_worker", options.wrappers);
-  const scratch = { jobsBefore: jobs, jobName: jobNameOf(path), keep() {} };
+  const scratch = { jobsBefore: jobs, jobName: jobNameOf(path), keep() {}, removePassword() {} };
   const common = commonOptions(setup, id ?? "", asWorkQueue);
   // Batch systems write into their folder to see whether they can.
   const tried = await Deno.makeTempDir({ prefix: "wqx-factory-" });

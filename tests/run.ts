@@ -160,6 +160,8 @@ async function main(): Promise<number> {
   const shuffle = Number(values.shuffle ?? Math.floor(Math.random() * 1e6));
   const before = new Set(filesOf(root));
   const folder = await Deno.makeTempDir({ prefix: "wqx-run-" });
+  // Batch engines run as users of their own, who have to pass through.
+  await Deno.chmod(folder, 0o711);
   const temporary = join(folder, "tmp");
   await Deno.mkdir(temporary);
   const total: Count = { passed: 0, failed: 0 };
