@@ -3,7 +3,7 @@ import { restoreEnvironment, selfExecutable, startedAs } from "../../io/self.ts"
 
 restoreEnvironment();
 const left = Object.keys(Deno.env.toObject()).filter((name) =>
-  name.startsWith("WQX_") && name !== "WQX_TEST_PYTHON"
+  name.startsWith("WQX_") && !name.startsWith("WQX_TEST_")
 );
 const text = JSON.stringify({ startedAs: startedAs(), executable: selfExecutable(), left });
 Deno.stdout.writeSync(new TextEncoder().encode(text));
