@@ -36,7 +36,7 @@ const stepsMaxDefault = 2_000_000;
 /** Of a filter for one record: a stranger's is tried on ten thousand, at a millisecond each. */
 const filterStepsMax = 20_000;
 /** Deepest nesting, of expressions and of symbols that stand for others. */
-const depthMax = 1000;
+const depthMax = 500;
 
 const nothingOutside: ReadonlyMap<string, OutsideFunction> = new Map();
 

@@ -18,7 +18,7 @@ import type { JxClause, JxNode } from "./expr.ts";
 export { JxSyntaxError };
 
 /** Deepest nesting of operations: evaluating them and printing them need the stack for it. */
-export const depthMax = 500;
+export const depthMax = 200;
 /** Deepest nesting of text, where each operation may stand in parentheses, as we print them. */
 const nestingMax = 2 * depthMax + 50;
 

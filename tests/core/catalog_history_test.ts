@@ -106,7 +106,9 @@ Deno.test("days are counted from 0 in UTC", () => {
 });
 
 Deno.test("any course of records is the same after it was written and read, wherever it begins", () => {
-  const value = fc.oneof(fc.integer().map(BigInt), fc.string({ unit: "binary" }), fc.boolean());
+  // Records with a NUL in a text are dropped as they come.
+  const text = fc.string({ unit: "binary" }).filter((one) => !one.includes("\0"));
+  const value = fc.oneof(fc.integer().map(BigInt), text, fc.boolean());
   const field = fc.constantFrom("a", "b", "c d", "R", "MM");
   const record = fc.array(fc.tuple(field, value), { minLength: 1 }).map((pairs) => new Map(pairs));
   const change = fc.tuple(fc.constantFrom("k:1", "k:2", "k:3"), fc.option(record));

@@ -73,13 +73,14 @@ export interface RealWorkerOptions {
   readonly diskMb?: number;
   readonly passwordFile?: string;
   readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A `work_queue_worker` with 1,000 MB of memory that leaves for good when let go. */
 export function startRealWorker(
   bed: TestBed,
   port: number,
-  { cores = 2, diskMb = 1000, passwordFile, args = [] }: RealWorkerOptions = {},
+  { cores = 2, diskMb = 1000, passwordFile, args = [], env = {} }: RealWorkerOptions = {},
 ): Wqx {
   return bed.start([
     ...["--single-shot", "-t", "60", "--cores", String(cores), "--memory", "1000"],
@@ -88,7 +89,7 @@ export function startRealWorker(
     ...args,
     "127.0.0.1",
     String(port),
-  ], { command: ["work_queue_worker"] });
+  ], { command: ["work_queue_worker"], env });
 }
 
 /** A task as the C library returned it. */
