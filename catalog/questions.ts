@@ -3,16 +3,13 @@ import { answerBody } from "../core/catalog/formats.ts";
 import { type HistoryState, HistoryTimes, lineOf } from "../core/catalog/history.ts";
 import { CatalogTable, type Entry } from "../core/catalog/table.ts";
 import { decodeFilter, type Question } from "../core/catalog/target.ts";
-import { evaluate } from "../core/jx/eval.ts";
+import { matches } from "../core/jx/eval.ts";
 import type { JxExpr } from "../core/jx/expr.ts";
 import { JxSyntaxError, parseJx } from "../core/jx/parse.ts";
-import type { JxObject } from "../core/jx/value.ts";
 import type { CatalogStore } from "./store.ts";
 
 /** A filter is worked out in slices this long, so that updates and others get their turn. */
 const sliceMs = 8;
-/** Of the evaluator, for one record; an honest filter needs a few dozen. */
-const filterStepsMax = 20_000;
 /** Of a stream; characters. */
 const pieceLetters = 64 * 1024;
 
@@ -115,7 +112,7 @@ export class Answers {
       ) {
         // A record is chosen by what it was when it was created, as in catalog_server.
         if (event.type === "create") {
-          if (passes(filter, event.record)) shown.add(event.key);
+          if (matches(filter, event.record)) shown.add(event.key);
           else shown.delete(event.key);
         }
         if (!shown.has(event.key)) continue;
@@ -172,15 +169,11 @@ async function filtered(
   const chosen: Entry[] = [];
   let sliceEndMs = performance.now() + sliceMs;
   for (const entry of entries.slice()) {
-    if (passes(filter, entry.record)) chosen.push(entry);
+    if (matches(filter, entry.record)) chosen.push(entry);
     if (performance.now() < sliceEndMs) continue;
     await new Promise((resolve) => setTimeout(resolve));
     signal.throwIfAborted();
     sliceEndMs = performance.now() + sliceMs;
   }
   return chosen;
-}
-
-function passes(filter: JxExpr, record: JxObject): boolean {
-  return evaluate(filter, record, { stepsMax: filterStepsMax }) === true;
 }

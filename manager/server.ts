@@ -159,9 +159,9 @@ export class Manager implements AsyncDisposable {
     this.#deliver({ type: "factory_limits", limits });
   }
 
-  /** `given`: an id above all earlier ones. */
+  /** `given`: an id that no other task has. */
   submit(spec: TaskSpec, given = taskId(this.#nextTask)): TaskId {
-    this.#nextTask = given + 1;
+    this.#nextTask = Math.max(this.#nextTask, given + 1);
     this.#deliver({ type: "submitted", id: given, spec });
     return given;
   }

@@ -89,7 +89,8 @@ function assertNone(problems: readonly string[]): void {
 const layers: readonly (readonly string[])[] = [
   ["main.ts"],
   ["cmd"],
-  ["manager", "worker", "analysis", "factory", "catalog", "pack"],
+  ["manager", "worker", "analysis", "factory", "catalog"],
+  ["package"],
   ["io"],
   ["core"],
 ];
@@ -163,6 +164,7 @@ const mayStartProcesses = [
   "manager/bundle.ts", // `wqx task bundle`: the user's code may throw, hang, or take 200 MB
   "analysis/command.ts", // `processor: {command: …}`, inside a task of its own
   "factory/batch/",
+  "package/",
   "io/xrdcp.ts", // the client's own program, where its library is not
   "io/api_client.ts", // the manager that a client owns
   "cmd/background.ts", // a command that leaves the terminal

@@ -3,6 +3,7 @@
  * RemoteTask, Parsl). One says its name and port on stdout, then serves one connection after the
  * other: `FUNCTION SANDBOX LENGTH`, the input; back come a length and the text of the result.
  */
+import { concat } from "../core/bytes.ts";
 import { RunError } from "../core/errors.ts";
 import { isRecord } from "../core/is_record.ts";
 import { quoted } from "../core/shell_words.ts";
@@ -230,14 +231,14 @@ async function ask(port: number, { name, sandbox, input }: FunctionCall): Promis
 }
 
 async function readAnswer(conn: Deno.TcpConn): Promise<Uint8Array | null> {
-  let head = new Uint8Array(0);
+  let head: Uint8Array = new Uint8Array(0);
   let output: Uint8Array | null = null, at = 0;
   for (const buffer = new Uint8Array(1 << 16);;) {
     const size = await conn.read(buffer);
     if (size === null) return null;
     let bytes = buffer.subarray(0, size);
     if (output === null) {
-      const text = Uint8Array.of(...head, ...bytes.subarray(0, lengthBytesMax));
+      const text = concat([head, bytes.subarray(0, lengthBytesMax)]);
       const end = text.indexOf(10);
       if (end < 0) {
         if (text.length >= lengthBytesMax) return null;

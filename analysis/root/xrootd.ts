@@ -4,6 +4,7 @@
  * A server that restarts in the middle is waited for, and the file opened again.
  */
 import { DataError } from "../../core/errors.ts";
+import { delay } from "../../io/clock.ts";
 import { copyByXrdcp, findXrdcp } from "../../io/xrdcp.ts";
 import {
   requestTimeoutMs,
@@ -192,7 +193,8 @@ async function insist<T>(
         throw dataErrorOf(error, url, name, waitedMs);
       }
       debugLine("xrootd", `${name}: ${error.message}; trying again`);
-      await pause(pauseMs, signal);
+      await delay(pauseMs, signal);
+      signal?.throwIfAborted();
     }
   }
 }
@@ -257,18 +259,4 @@ async function openCopy(
     remove();
     throw error;
   }
-}
-
-/** Rejects with the signal's reason. */
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", done);
-      if (signal?.aborted) reject(signal.reason);
-      else resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal?.addEventListener("abort", done);
-  });
 }

@@ -100,14 +100,15 @@ export class Category {
   }
 
   /** What the next attempt of a task gets. Modes that draw lots draw at each call. */
-  allocate({ declared, outgrown, largest }: Asking): Allocation {
+  allocate(asking: Asking): Allocation {
+    const { declared, outgrown, largest } = asking;
     const situation = { ...this.#limits, declared, largest };
     const last = outgrown.at(-1);
     if (last === undefined || last.exceeded === null) {
       const wish = this.#policy.first(situation);
       const learned = this.#completions + this.#exhaustions > 0;
       const request = learned
-        ? this.#within(wish.request, largest)
+        ? this.#within(wish.request, asking)
         : override(override(wish.request, this.#guess), declared);
       return { kind: "wish", wish: this.#bounded({ ...wish, request }, declared) };
     }
@@ -139,20 +140,12 @@ export class Category {
    * larger one only for what it has outgrown or reached: all else was a share of a worker that has
    * left, or cores, which are not enforced.
    */
-  renewed({ request, floor, exact = false }: Wish, { declared, outgrown, largest }: Asking): Wish {
-    if (largest === null) return { request, floor, exact };
-    const bounded = (amounts: Amounts) =>
-      amountsOf((name) => {
-        const amount = amounts[name];
-        const said = declared[name] !== undefined || this.#limits.max[name] !== undefined;
-        if (amount === undefined || said) return amount;
-        if (outgrown.some(({ exceeded }) => exceeded === name)) return amount;
-        const reached = name === "cores"
-          ? []
-          : outgrown.map(({ measured, box }) => Math.min(measured[name] ?? 0, box[name]));
-        return Math.min(amount, Math.ceil(Math.max(largest[name], ...reached)));
-      });
-    return { request: bounded(request), floor: bounded(floor), exact };
+  renewed({ request, floor, exact = false }: Wish, asking: Asking): Wish {
+    return {
+      request: this.#within(request, asking),
+      floor: this.#within(floor, asking),
+      exact,
+    };
   }
 
   get statistics(): CategoryStatistics {
@@ -193,14 +186,20 @@ export class Category {
 
   /**
    * What was learned where there was a larger worker must not keep tasks waiting for another one:
-   * the largest that there is may do. What was declared must.
+   * the largest that there is may do. What was declared must, and so must what the task has
+   * outgrown, or reached (except cores, which are not enforced).
    */
-  #within(request: Amounts, largest: Resources | null): Amounts {
-    if (largest === null) return request;
+  #within(amounts: Amounts, { declared, outgrown, largest }: Asking): Amounts {
+    if (largest === null) return amounts;
     return amountsOf((name) => {
-      const amount = request[name];
-      if (amount === undefined || amount === this.#limits.max[name]) return amount;
-      return Math.min(amount, largest[name]);
+      const amount = amounts[name];
+      const said = declared[name] !== undefined || amount === this.#limits.max[name];
+      if (amount === undefined || said) return amount;
+      if (outgrown.some(({ exceeded }) => exceeded === name)) return amount;
+      const reached = name === "cores"
+        ? []
+        : outgrown.map(({ measured, box }) => Math.min(measured[name] ?? 0, box[name]));
+      return Math.min(amount, Math.ceil(Math.max(largest[name], ...reached)));
     });
   }
 

@@ -12,6 +12,7 @@ import { Jobs } from "./jobs.ts";
 import { needOf } from "./need.ts";
 import { peersAmong } from "./peers.ts";
 import { type Plan, plan } from "./plan.ts";
+import { plural } from "../units.ts";
 import type { FactorySettings } from "./settings.ts";
 import { type RunningJob, unconnectedHosts } from "./unconnected.ts";
 import { type Answer, emptyView, type View, viewOf } from "./view.ts";
@@ -123,9 +124,11 @@ export class FactoryMachine {
         return this.#complain("answer", event.why);
       case "adopted":
         for (const id of event.ids) this.#jobs.add(id, nowMs);
-        return event.ids.length === 0
-          ? []
-          : [say(`Going on with ${jobs(event.ids.length)} of an earlier run: ${few(event.ids)}`)];
+        return event.ids.length === 0 ? [] : [
+          say(
+            `Going on with ${plural(event.ids.length, "job")} of an earlier run: ${few(event.ids)}`,
+          ),
+        ];
       case "jobs":
         return [
           ...this.#resolved("jobs", "The batch system answers again"),
@@ -319,10 +322,6 @@ export class FactoryMachine {
 
 function say(line: string): FactoryAction {
   return { type: "say", line };
-}
-
-function jobs(count: number): string {
-  return `${count} job${count === 1 ? "" : "s"}`;
 }
 
 function few(ids: readonly JobId[]): string {

@@ -7,6 +7,7 @@
 import type { JobId } from "./job.ts";
 import type { Need } from "./need.ts";
 import { divide, type Peer } from "./peers.ts";
+import { plural } from "../units.ts";
 import type { FactorySettings } from "./settings.ts";
 
 /** A job that waits in the queue. */
@@ -143,8 +144,8 @@ function reason(observed: Observed, settings: FactorySettings, figures: Figures)
     ? "none of ours is there"
     : `of ours ${running} run and ${waiting.length} wait in the queue`;
   const begin = `${demand(observed, settings, figures)}; ${there}, ` +
-    `${workers(need.connected)} ${need.connected === 1 ? "is" : "are"} connected`;
-  if (remove > 0) return `${begin}: remove ${waitingJobs(remove)} that nobody needs`;
+    `${plural(need.connected, "worker")} ${need.connected === 1 ? "is" : "are"} connected`;
+  if (remove > 0) return `${begin}: remove ${plural(remove, "waiting job")} that nobody needs`;
   if (submit > 0) {
     const rest = missing > submit
       ? `, ${missing - submit} more later: ${settings.workersPerCycle} at a time`
@@ -159,7 +160,9 @@ function reason(observed: Observed, settings: FactorySettings, figures: Figures)
     const later = figures.removeAfterMs === null
       ? "they are kept"
       : "they are removed if it stays so";
-    return `${begin}: ${waitingJobs(excess)} ${excess === 1 ? "is" : "are"} not needed; ${later}`;
+    return `${begin}: ${plural(excess, "waiting job")} ${
+      excess === 1 ? "is" : "are"
+    } not needed; ${later}`;
   }
   if (submitted + figures.outsiders > figures.needed) {
     return `${begin}: more than needed; those without tasks leave by themselves`;
@@ -174,11 +177,11 @@ function demand(
   { outsiders, heldByPeers, needed }: Figures,
 ): string {
   if (managers === 0) {
-    return needed > 0 ? `no manager, at least ${workers(needed)}` : "no manager, no need";
+    return needed > 0 ? `no manager, at least ${plural(needed, "worker")}` : "no manager, no need";
   }
   const parts = [
-    `${tasks(need.tasksWaiting)} waiting and ${need.tasksRunning} running at ` +
-    `${managers} manager${managers === 1 ? "" : "s"} want ${workers(need.workers)}`,
+    `${plural(need.tasksWaiting, "task")} waiting and ${need.tasksRunning} running at ` +
+    `${plural(managers, "manager")} want ${plural(need.workers, "worker")}`,
   ];
   if (peers.length > 0) {
     const factories = `${peers.length} other factor${peers.length === 1 ? "y" : "ies"}`;
@@ -192,18 +195,6 @@ function demand(
     parts.push(`the maximum is ${maxWorkers}`);
   }
   return parts.join(", ");
-}
-
-function workers(count: number): string {
-  return `${count} worker${count === 1 ? "" : "s"}`;
-}
-
-function tasks(count: number): string {
-  return `${count} task${count === 1 ? "" : "s"}`;
-}
-
-function waitingJobs(count: number): string {
-  return `${count} waiting job${count === 1 ? "" : "s"}`;
 }
 
 function sumOf<T>(items: readonly T[], of: (item: T) => number): number {

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { messageOf } from "../../core/errors.ts";
+import { delay } from "../../io/clock.ts";
 import { listProcesses, readStat } from "../../io/procfs.ts";
 import {
   type BatchContext,
@@ -15,6 +16,7 @@ import {
   type WorkerJob,
 } from "./batch_system.ts";
 import { endedWords, jobEnvironment, JobFiles } from "./job_files.ts";
+import { killGroup } from "./program.ts";
 
 /** Time for a worker to return what it runs after SIGTERM, as in work_queue_factory. */
 const graceMsDefault = 30_000;
@@ -89,20 +91,20 @@ class Local implements BatchSystem {
 
   async remove(ids: readonly JobId[], signal: AbortSignal): Promise<void> {
     let left = await this.#alive(ids);
-    for (const id of left) killGroup(id, "SIGTERM");
+    for (const id of left) killJob(id, "SIGTERM");
     const giveUpMs = performance.now() + this.#graceMs;
     while (left.length > 0 && performance.now() < giveUpMs && !signal.aborted) {
-      await pause(lookEveryMs);
+      await delay(lookEveryMs);
       left = await this.#alive(left);
     }
-    for (const id of left) killGroup(id, "SIGKILL");
+    for (const id of left) killJob(id, "SIGKILL");
     const deadMs = performance.now() + 5000;
     while (left.length > 0) {
       left = await this.#alive(left);
       if (performance.now() > deadMs) {
         throw new BatchError(`Killed, but still there: the processes ${left.join(", ")}`);
       }
-      if (left.length > 0) await pause(lookEveryMs);
+      if (left.length > 0) await delay(lookEveryMs);
     }
   }
 
@@ -179,22 +181,13 @@ function signalAsNull(exitCode: number | null): number | null {
   return exitCode !== null && exitCode > 128 && exitCode < 165 ? null : exitCode;
 }
 
-function killGroup(id: JobId, signal: Deno.Signal): void {
+function killJob(id: JobId, signal: Deno.Signal): void {
   const pid = Number(id);
-  if (!Number.isSafeInteger(pid) || pid <= 1) return;
-  try {
-    Deno.kill(-pid, signal);
-  } catch {
-    // Gone meanwhile.
-  }
+  if (Number.isSafeInteger(pid) && pid > 1) killGroup(pid, signal);
 }
 
 function definedOf(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
   );
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

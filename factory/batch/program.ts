@@ -2,6 +2,7 @@
  * The programs of batch systems (`sbatch`, `qstat`, `kubectl` …) as calls: what they printed comes
  * back, and all that can go wrong is a sentence. They speak English (LC_ALL=C) and end in time.
  */
+import { messageOf } from "../../core/errors.ts";
 import { findProgram } from "../../io/programs.ts";
 import { BatchError } from "./batch_system.ts";
 
@@ -84,7 +85,7 @@ export class Programs {
         detached: true, // a group of its own, to be killed as a whole
       }).spawn();
     } catch (error) {
-      throw new BatchError(`Cannot start "${program}": ${reasonOf(error)}`);
+      throw new BatchError(`Cannot start "${program}": ${messageOf(error)}`);
     }
     return await this.#hear(program, child, call.stdin, signal);
   }
@@ -98,7 +99,7 @@ export class Programs {
     let trouble: string | null = null;
     const end = (why: string) => {
       trouble ??= why;
-      killGroup(child.pid);
+      killGroup(child.pid, "SIGKILL");
     };
     const seconds = this.#deadlineMs / 1000;
     const timer = setTimeout(
@@ -174,16 +175,13 @@ async function feed(stdin: WritableStream<Uint8Array<ArrayBuffer>>, text: string
   }
 }
 
-function killGroup(pid: number): void {
+/** All processes of the group that `pid` leads. */
+export function killGroup(pid: number, signal: Deno.Signal): void {
   try {
-    Deno.kill(-pid, "SIGKILL");
+    Deno.kill(-pid, signal);
   } catch {
     // Gone meanwhile.
   }
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** A program that took a job, and did not say under which id. */

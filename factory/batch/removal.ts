@@ -1,4 +1,5 @@
 /** Removing jobs until they have gone: a remove command may fail, be lost, or take its time. */
+import { delay } from "../../io/clock.ts";
 import { BatchError, type JobId } from "./batch_system.ts";
 
 /** Ids in one command line: far below the 128 KiB that one may have. */
@@ -29,7 +30,7 @@ export async function removeAll(
     open = await left(open);
     // Most queues forget a job within moments: no reason to remove it again.
     if (open.length > 0 && !signal.aborted) {
-      await pause(pauseMs);
+      await delay(pauseMs);
       open = await left(open);
     }
   }
@@ -46,8 +47,4 @@ export function inPieces<T>(items: readonly T[]): T[][] {
     pieces.push(items.slice(at, at + idsPerCallMax));
   }
   return pieces;
-}
-
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
