@@ -1,13 +1,15 @@
 /** The live screen's lists as tables that are printed once. */
-import type { JxObject } from "../core/jx/value.ts";
+import { integerOf, type JxObject, stringOf } from "../core/jx/value.ts";
 import type { LiveData } from "../core/status/live.ts";
 import { type PaneName, panes } from "../core/status/live_columns.ts";
+import { printable } from "../core/status/table_layout.ts";
 import { renderTable, type Stream } from "./render.ts";
 
 /** Managers and factories; of a single manager its categories and workers as well. */
 export function onceText(data: LiveData, stream: Stream): string {
   const { managers, factories, inside } = data;
   const parts = [tableOf("managers", managers, data, stream)];
+  parts.push(...managers.flatMap((manager) => stallOf(manager, stream)));
   if (factories.length > 0) parts.push(tableOf("factories", factories, data, stream));
   if (inside !== null) {
     parts.push(tableOf("categories", inside.categories, data, stream));
@@ -15,6 +17,13 @@ export function onceText(data: LiveData, stream: Stream): string {
     if (inside.trouble !== null) parts.push(`${stream.colors.red(inside.trouble)}\n`);
   }
   return parts.join("\n");
+}
+
+/** Why nothing moves in a manager, if it says so. */
+function stallOf(manager: JxObject, { colors }: Stream): string[] {
+  const text = stringOf(manager, "wqx_stall");
+  const name = stringOf(manager, "project") ?? `Port ${integerOf(manager, "port")}`;
+  return text === null ? [] : [`${colors.yellow(`${printable(name)}: ${printable(text)}`)}\n`];
 }
 
 function tableOf(

@@ -103,6 +103,7 @@ export class ClientManager {
       workerLeft: (worker, why) => this.#left(worker, why),
       refused: (address, why) => ears.note(`The connection from ${address} was refused: ${why}`),
       tooLarge: (why) => ears.note(`Too large: ${why}`),
+      stalled: (why) => ears.note(why),
       hostBlocked: (host, why) => ears.note(`Host ${host} gets no tasks for a while: ${why}`),
       dispatched: (id, worker, box) => this.#transactions?.running(id, worker, box),
       turned: () => this.#turned(),

@@ -95,6 +95,7 @@ export class Crew<P> implements AsyncDisposable {
       refused: (address, why) => view.note(`The connection from ${address} was refused: ${why}`),
       tooLarge: (why) => view.note(upperFirst(why)),
       view: () => hooks.view?.(),
+      stalled: (why) => view.note(why),
       hostBlocked: (host, why) => view.note(`Host ${host} gets no tasks for a while: ${why}`),
     });
     const { port } = this.manager;

@@ -17,6 +17,8 @@ export interface ManagerListener {
   hostBlocked(host: string, why: string): void;
   /** A task waits, although workers are connected, for a larger one. */
   tooLarge(why: string): void;
+  /** Nothing has moved for a while, and why: said at once, and then ever less often. */
+  stalled?(why: string): void;
   /** A task was given to a worker. */
   dispatched?(id: TaskId, worker: WorkerState, box: Resources): void;
   /** After each turn in which something may have changed. */

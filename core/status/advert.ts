@@ -1,6 +1,7 @@
 /** What a manager tells catalogs of itself, and when there is something new to tell. */
 import { fromJson } from "../jx/json.ts";
 import { isJxObject, type JxObject } from "../jx/value.ts";
+import { stallOf } from "./explain_source.ts";
 import { snapshotOf, type StatusSource, type WorkerRow, workerRows } from "./snapshot.ts";
 import { type WireObject, wireQueue } from "./wire.ts";
 
@@ -37,7 +38,7 @@ const leanKeys = [
  */
 export function advertOf(source: StatusSource, { id, lifetimeS }: AdvertOptions): Advert {
   const queue = wireQueue(snapshotOf(source));
-  const own = { lifetime: lifetimeS, wqx_id: id };
+  const own = { lifetime: lifetimeS, wqx_id: id, ...stallOf(source) };
   const lean = Object.fromEntries(
     leanKeys.flatMap((key) => queue[key] === undefined ? [] : [[key, queue[key]]]),
   );

@@ -3,7 +3,7 @@
  * with other work in between. No length is told and nothing follows: the reader reads until the
  * connection is closed.
  */
-import { explain } from "./explain_source.ts";
+import { explain, stallOf } from "./explain_source.ts";
 import { parseStatusRequest, type StatusMessage, type StatusQuestion } from "./request.ts";
 import { snapshotOf, type StatusSource, taskRows, workerRows } from "./snapshot.ts";
 import {
@@ -66,7 +66,7 @@ function* only(text: string): Generator<string, void> {
 function* objects(question: StatusQuestion, source: StatusSource): Generator<WireObject, void> {
   switch (question) {
     case "queue":
-      yield wireQueue(snapshotOf(source));
+      yield { ...wireQueue(snapshotOf(source)), ...stallOf(source) };
       return;
     case "categories":
       yield* wireCategories(snapshotOf(source));

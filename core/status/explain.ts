@@ -75,7 +75,31 @@ export function explainQueue(queue: QueueFacts): string {
         "succeed first."
       : "",
   );
-  return paragraph(counts, limit(queue, ready), stuck(queue), caveat(queue));
+  return paragraph(
+    stillness(queue),
+    counts,
+    limit(queue, ready),
+    stuck(queue),
+    lasting(queue),
+    caveat(queue),
+  );
+}
+
+function stillness({ still }: QueueFacts): string {
+  return still === null ? "" : `Nothing has moved for ${time(still.ms)}.`;
+}
+
+/** The task that may hang. */
+function lasting({ still }: QueueFacts): string {
+  const [copy] = still?.oldest?.on ?? [];
+  if (still === null || still.oldest === null || copy === undefined) return "";
+  const since = copy.sinceMs === null ? "" : ` for ${time(copy.sinceMs)}`;
+  const usual = still.usualMs === null
+    ? "no other has ended yet that would tell how long they take"
+    : `others took ${time(still.usualMs)} on average`;
+  return `${nameOf(still.oldest)} has run longest,${since} on ${copy.host}, and ${usual}. If it ` +
+    "hangs, look at its process there; a wall time (`wall_time`) ends such tasks by itself, and a " +
+    "straggler factor (`--fast-abort`) has them tried elsewhere.";
 }
 
 function limit({ waiting, running, kinds, workers }: QueueFacts, ready: readonly WorkerFacts[]) {

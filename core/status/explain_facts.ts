@@ -86,6 +86,14 @@ export interface QueueFacts {
   readonly held: number;
   /** The manager tells less than one of wqx. */
   readonly foreign: boolean;
+  /** For how long nothing has moved, where that is a reason to worry (stall.ts). */
+  readonly still: {
+    readonly ms: number;
+    /** Of those that run, the task that has done so for longest. */
+    readonly oldest: TaskFacts | null;
+    /** Average time of tasks that ended well; `null`: none has. */
+    readonly usualMs: number | null;
+  } | null;
 }
 
 /** A task and how many go before it. */

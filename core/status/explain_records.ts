@@ -150,5 +150,6 @@ function queueFacts({ queue, tasks, workers }: StatusRecords): QueueFacts {
     done: integerOf(queue, "tasks_done") || integerOf(queue, "tasks_complete"),
     held: 0,
     foreign: true,
+    still: null,
   };
 }

@@ -9,6 +9,7 @@ import type { Placed, QueueFacts, TaskFacts, WorkerFacts } from "./explain_facts
 import { list } from "./explain_words.ts";
 import type { Subject } from "./questions.ts";
 import type { StatusSource } from "./snapshot.ts";
+import { wireText } from "./wire.ts";
 
 /** What is answered: `about` says what the word was taken for, `text` is a paragraph. */
 export interface Explanation {
@@ -187,6 +188,34 @@ function positive({ cores, memoryMb, diskMb, gpus }: Resources): Resources {
   };
 }
 
+/** Why nothing moves, for status records; nothing while all is well. */
+export function stallOf(source: StatusSource): { readonly wqx_stall?: string } {
+  return source.stillMs === null ? {} : { wqx_stall: wireText(explainQueue(queueFacts(source))) };
+}
+
+/** Of the tasks on workers, the one that has been there for longest. */
+function oldestRunning({ scheduler }: StatusSource): Task | null {
+  let oldest: Task | null = null, sinceMs = Infinity;
+  for (const task of scheduler.tasks.values()) {
+    if (task.phase.name !== "running") continue;
+    const [copy] = copiesOf(task);
+    if (copy === undefined || copy.sinceMs >= sinceMs) continue;
+    oldest = task;
+    sinceMs = copy.sinceMs;
+  }
+  return oldest;
+}
+
+function stillFacts(source: StatusSource): QueueFacts["still"] {
+  if (source.stillMs === null) return null;
+  const oldest = oldestRunning(source);
+  return {
+    ms: source.stillMs,
+    oldest: oldest === null ? null : taskFacts(oldest, source),
+    usualMs: source.statistics.usualMs,
+  };
+}
+
 function queueFacts(source: StatusSource): QueueFacts {
   const { scheduler, statistics, owner } = source;
   const phases = { waiting: 0, running: 0, retrieving: 0, done: 0 };
@@ -202,5 +231,6 @@ function queueFacts(source: StatusSource): QueueFacts {
     done: statistics.tasksDone,
     held: owner?.held ?? 0,
     foreign: false,
+    still: stillFacts(source),
   };
 }

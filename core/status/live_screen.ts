@@ -15,6 +15,9 @@ export interface ScreenSize {
 const columnsMin = 40;
 const rowsMin = 10;
 
+/** Of the reason why nothing moves. */
+const stallLinesMax = 3;
+
 /** From so many rows on, the other panes are shown below one another as well. */
 const stackedRowsMin = 36;
 /** Of a pane that is not in use, title and head of the table included. */
@@ -108,6 +111,14 @@ function totals({ data }: LiveModel, { unicode }: LineLook): Span[] {
 }
 
 /** Two lines: tasks, and what the workers have. */
+/** Why nothing moves, where the manager says so. `e` on the queue tells all of it. */
+function stallLines(manager: JxObject, width: number): Line[] {
+  const text = printable(stringOf(manager, "wqx_stall") ?? "");
+  return wrapped(text, width).slice(0, stallLinesMax).map((line) => [
+    { text: line, style: "yellow" },
+  ]);
+}
+
 function summaryLines(
   manager: JxObject,
   model: LiveModel,
@@ -153,7 +164,7 @@ function summaryLines(
       formatSizeMb,
     ),
   ];
-  return [lineOf(tasks, width, look), lineOf(workers, width, look)];
+  return [lineOf(tasks, width, look), lineOf(workers, width, look), ...stallLines(manager, width)];
 }
 
 const gaugeWidth = 6;

@@ -92,6 +92,8 @@ export interface StatusSource {
   readonly statistics: QueueStatistics;
   readonly facts: ManagerFacts;
   readonly at: Moment;
+  /** For how long nothing has moved, where that is a reason to worry. */
+  readonly stillMs: number | null;
   readonly owner?: OwnerView | undefined;
 }
 

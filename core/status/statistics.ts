@@ -59,6 +59,8 @@ export interface QueueStatistics {
   /** Sums over attempts: all that ran, the successful ones, the exhausted ones. */
   readonly executeMs: number;
   readonly executeGoodMs: number;
+  /** Average of the successful ones; `null`: there is none. */
+  readonly usualMs: number | null;
   readonly executeExhaustedMs: number;
   readonly capacity: Capacity;
   readonly categories: ReadonlyMap<string, CategoryStatistics>;
@@ -108,6 +110,7 @@ export class Statistics implements QueueStatistics {
   bytesReceived = 0;
   executeMs = 0;
   executeGoodMs = 0;
+  #successes = 0;
   executeExhaustedMs = 0;
   readonly categories = new Map<string, Mutable<CategoryStatistics>>();
   readonly #workers = new Map<WorkerId, WorkerTally>();
@@ -121,6 +124,10 @@ export class Statistics implements QueueStatistics {
 
   get receiveMs(): number {
     return this.#receiving.totalMs;
+  }
+
+  get usualMs(): number | null {
+    return this.#successes === 0 ? null : this.executeGoodMs / this.#successes;
   }
 
   get capacity(): Capacity {
@@ -251,7 +258,10 @@ export class Statistics implements QueueStatistics {
     const tally = this.#workers.get(worker);
     if (tally !== undefined) tally.done++;
     this.executeMs += wallMs;
-    if (ending.kind === "success") this.executeGoodMs += wallMs;
+    if (ending.kind === "success") {
+      this.executeGoodMs += wallMs;
+      this.#successes++;
+    }
     if (ending.kind === "failure" && ending.code === resultCode.resourceExhaustion) {
       this.attemptsExhausted++;
       this.executeExhaustedMs += wallMs;

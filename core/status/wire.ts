@@ -79,15 +79,15 @@ export function wireQueue(snapshot: QueueSnapshot): WireObject {
 function whoItIs(facts: ManagerFacts): WireObject {
   const interfaces = facts.interfaces.filter(({ name }) => !name.startsWith("lo"));
   return {
-    ...(facts.project === null ? {} : { project: text(facts.project) }),
-    owner: text(facts.owner),
-    version: text(facts.version),
+    ...(facts.project === null ? {} : { project: wireText(facts.project) }),
+    owner: wireText(facts.owner),
+    version: wireText(facts.version),
     protocol: protocolVersion,
     port: facts.port,
     ssl: facts.ssl,
     priority: facts.priority,
     starttime: Math.floor(facts.startedEpochMs / 1000), // seconds
-    working_dir: text(facts.workingDir),
+    working_dir: wireText(facts.workingDir),
     manager_preferred_connection: facts.preferredConnection,
     ...(interfaces.length === 0 ? {} : {
       network_interfaces: interfaces.map(({ name, address, family }) => ({
@@ -153,7 +153,7 @@ function wireCategory(name: string, row: CategoryRow): WireObject {
     wireResources.map(([resource, key]) => [key, row.box?.[resource] ?? (largest[resource] || -1)]),
   );
   return {
-    category: text(name),
+    category: wireText(name),
     tasks_waiting: waiting,
     tasks_running: running,
     tasks_on_workers: running + retrieving,
@@ -192,8 +192,8 @@ export function wireTask(row: TaskRow, at: Moment): WireObject {
   const common = {
     taskid: row.id,
     state: states[row.phase],
-    category: text(row.category),
-    command: text(row.command),
+    category: wireText(row.category),
+    command: wireText(row.command),
     cores: fraction(box.cores ?? -1),
     memory: whole(box.memoryMb ?? -1),
     disk: whole(box.diskMb ?? -1),
@@ -218,7 +218,7 @@ export function wireTask(row: TaskRow, at: Moment): WireObject {
 export function wireWorker(row: WorkerRow, at: Moment): WireObject {
   const current = row.tasks.flatMap(({ id, command }, i) => {
     const key = `current_task_${String(i).padStart(3, "0")}`;
-    return [[`${key}_id`, id], [`${key}_command`, text(command)]] as const;
+    return [[`${key}_id`, id], [`${key}_command`, wireText(command)]] as const;
   });
   const ofResource = (name: ResourceName): Usage => {
     const total = row.total[name];
@@ -285,7 +285,7 @@ const cutMark = "…";
  * cctools refuses strings that are too long, and `\u` escapes above 007f, which JSON.stringify
  * writes for half a surrogate pair.
  */
-function text(value: string): string {
+export function wireText(value: string): string {
   const formed = value.toWellFormed();
   if (formed.length * 3 <= textBytesMax) return formed;
   const room = new Uint8Array(textBytesMax);
@@ -296,5 +296,5 @@ function text(value: string): string {
 
 /** Names that strangers chose end up on somebody's terminal: no control characters. */
 function peerText(value: string): string {
-  return text(value.replace(/\p{Cc}/gu, "\ufffd"));
+  return wireText(value.replace(/\p{Cc}/gu, "\ufffd"));
 }

@@ -285,6 +285,30 @@ const cases: readonly Case[] = [
     },
   },
   {
+    name: "a queue in which nothing has moved, since no worker is large enough",
+    subject: queue,
+    make(probe) {
+      probe.join(resources(4, 8 * GB, 50 * GB), "node7");
+      probe.submit({ category: "merge", request: { cores: 1, memoryMb: 10 * GB } });
+      probe.schedule();
+      probe.nowMs += 130_000;
+    },
+  },
+  {
+    name: "a queue in which nothing has moved, since one task hangs",
+    subject: queue,
+    make(probe) {
+      const one = probe.join(resources(4), "node7");
+      const done = probe.submit({ category: "fit", request: { cores: 1 } });
+      probe.submit({ category: "fit", request: { cores: 1 } });
+      probe.schedule();
+      probe.nowMs += 20_000;
+      probe.finish(one, done, { wallUs: 20_000_000 });
+      probe.source(); // as every second
+      probe.nowMs += 900_000;
+    },
+  },
+  {
     name: "a queue with more workers than tasks",
     subject: queue,
     make(probe) {

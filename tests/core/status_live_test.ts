@@ -178,6 +178,10 @@ const screens: Readonly<Record<string, () => string>> = {
     return text(withData(after("enter"), { ...data, trouble, inside: gone }), 80, 14);
   },
   "gone-80": () => text(withData(after("enter"), { ...data, managers: [other] }), 80, 12),
+  "stalled-80": () => {
+    const still = new Map([...demo, ["wqx_stall", `Nothing has moved for 3:00. ${waitsFor}`]]);
+    return text(withData(after("enter"), { ...data, managers: [still] }), 80, 14);
+  },
   "small": () => text(after(), 30, 8),
 };
 

@@ -1,6 +1,7 @@
 /** A manager for tests of its status: a scheduler with the statistics that a shell keeps of it. */
 import type { ManagerAction, ManagerEvent } from "../../core/scheduler/actions.ts";
 import type { ManagerFacts, OwnerView, StatusSource } from "../../core/status/snapshot.ts";
+import { StallWatch } from "../../core/status/stall.ts";
 import { Statistics } from "../../core/status/statistics.ts";
 import { ManagerProbe } from "./builders.ts";
 
@@ -26,9 +27,11 @@ export const facts: ManagerFacts = {
 /** A scheduler whose statistics are kept, as a shell keeps them. */
 export class CountedProbe extends ManagerProbe {
   readonly statistics = new Statistics();
+  readonly stall = new StallWatch(0);
 
   override handle(event: ManagerEvent): ManagerAction[] {
     this.statistics.happened(event, this.nowMs);
+    this.stall.happened(event, this.nowMs);
     return this.#counted(super.handle(event));
   }
 
@@ -47,13 +50,23 @@ export class CountedProbe extends ManagerProbe {
       scheduler,
       statistics,
       facts: { ...facts, ...changes },
+      stillMs: this.stillMs,
       at: { nowMs, epochMs },
       owner,
     };
   }
 
+  get stillMs(): number | null {
+    const { scheduler: { tasks, waitingCount }, statistics: { usualMs } } = this;
+    const open = { open: tasks.size, running: tasks.size - waitingCount, usualMs };
+    return this.stall.stillMs(open, this.nowMs);
+  }
+
   #counted(actions: ManagerAction[]): ManagerAction[] {
-    for (const action of actions) this.statistics.acted(action);
+    for (const action of actions) {
+      this.statistics.acted(action);
+      this.stall.acted(action);
+    }
     return actions;
   }
 }
