@@ -6,7 +6,7 @@
 import { Command as Parser, CommanderError, Option } from "commander";
 import { messageOf, naming, UsageError } from "../core/errors.ts";
 import { didYouMean } from "../core/suggest.ts";
-import { version } from "./commands.ts";
+import { type Registry, version } from "./commands.ts";
 import { helpText } from "./help.ts";
 import { type Terminal, withoutColor } from "./render.ts";
 
@@ -102,6 +102,8 @@ export interface Command {
   run(argv: readonly string[], terminal: Terminal): Promise<number>;
   /** The same as a program of its own, whose `--help` shows all options, as in cctools. */
   as(program: string): Command;
+  /** Of a group: its commands. */
+  readonly commands?: Registry;
 }
 
 /** Rows that every command has. */

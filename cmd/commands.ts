@@ -56,6 +56,10 @@ export const registry: Registry = {
     summary: "run a command, measure what it uses, hold it to limits",
     load: async () => (await import("./monitor.ts")).command,
   },
+  package: {
+    summary: "make, ship and run Python environments, without conda",
+    load: async () => (await import("./package.ts")).command,
+  },
   links: {
     summary: "make links with the names of Work Queue's programs",
     load: async () => (await import("./links.ts")).command,
@@ -73,7 +77,7 @@ export async function runCommandLine(
     case "help":
       return rest[0] === undefined
         ? overview(terminal, commands)
-        : await runCommandLine([rest[0], "--help"], terminal, commands);
+        : await runCommandLine([...rest, "--help"], terminal, commands);
     case undefined:
     case "-h":
     case "--help":

@@ -98,6 +98,7 @@ async function work(setup: Setup, asWorkQueue: boolean): Promise<number> {
     wrappers: options.wrappers,
     wrapperInputs: options.wrapperInputs,
     environments: environmentsOf(options),
+    unpacksInScratch: batchType === "local",
     runos: options.runos ?? null,
     inImage: options.k8sWorkerImage !== undefined,
     password,

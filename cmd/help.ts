@@ -32,17 +32,21 @@ export function helpText(texts: CommandTexts, all: boolean, width: number): stri
   return blocks.filter((block) => block !== "").join("\n\n") + "\n";
 }
 
-/** What `wqx` alone prints. */
+/** What `wqx` alone prints, and a command that consists of commands. */
 export function overviewText(
   commands: readonly (readonly [name: string, summary: string])[],
   width: number,
+  { purpose, program } = {
+    purpose: "Run data analyses on many machines, with Work Queue's protocol.",
+    program: "",
+  },
 ): string {
   const columns = new Columns(commands.map(([name]) => name), width);
   return [
-    columns.wrap("Run data analyses on many machines, with Work Queue's protocol."),
-    "Usage: wqx COMMAND [options]",
+    columns.wrap(purpose),
+    `Usage: wqx ${program}COMMAND [options]`,
     columns.lines(commands),
-    "Help on a command: wqx help COMMAND",
+    `Help on a command: wqx help ${program}COMMAND`,
   ].join("\n\n") + "\n";
 }
 

@@ -16,6 +16,8 @@ export interface ExitCodes {
 interface ProgramRow {
   /** The command of wqx behind the name; a name without one (yet) is not linked. */
   readonly command: string;
+  /** Which of its commands, where it is a group. */
+  readonly of?: string;
   readonly exitCodes: ExitCodes;
 }
 
@@ -29,6 +31,18 @@ export const programNames: Readonly<Record<string, ProgramRow>> = {
   // An update that reached nobody is no failure there, only a line.
   catalog_update: { command: "catalog-update", exitCodes: { wrongUsage: 1, failed: 0 } },
   catalog_server: { command: "catalog", exitCodes: { wrongUsage: 1, failed: 1 } },
+  poncho_package_create: {
+    command: "package",
+    of: "create",
+    exitCodes: { wrongUsage: 2, failed: 1 },
+  },
+  poncho_package_analyze: {
+    command: "package",
+    of: "analyze",
+    exitCodes: { wrongUsage: 2, failed: 1 },
+  },
+  poncho_package_run: { command: "package", of: "run", exitCodes: { wrongUsage: 1, failed: 1 } },
+  "conda-pack": { command: "package", of: "pack", exitCodes: { wrongUsage: 2, failed: 1 } },
 };
 
 export interface Program {
@@ -42,7 +56,7 @@ export interface Program {
 export function programNamed(path: string, commands: Registry = registry): Program | null {
   const name = basename(path);
   if (!Object.hasOwn(programNames, name)) return null;
-  const { command, exitCodes } = programNames[name]!;
+  const { command, of, exitCodes } = programNames[name]!;
   return {
     name,
     exitCodes,
@@ -50,7 +64,10 @@ export function programNamed(path: string, commands: Registry = registry): Progr
       if (!Object.hasOwn(commands, command)) {
         throw new UsageError(`This version of wqx has no ${name} yet`);
       }
-      return await (await commands[command]!.load()).as(name).run(argv, terminal);
+      const loaded = await commands[command]!.load();
+      const program = of === undefined ? loaded : await loaded.commands?.[of]?.load();
+      if (program === undefined) throw new UsageError(`This version of wqx has no ${name} yet`);
+      return await program.as(name).run(argv, terminal);
     },
   };
 }

@@ -5,6 +5,7 @@ import { UsageError } from "../core/errors.ts";
 import { delay } from "../io/clock.ts";
 import { selfCommand } from "../io/self.ts";
 import { interrupts } from "../io/signals.ts";
+import type { Resuming } from "../manager/analysis_journal.ts";
 import type { Overrides } from "../manager/run_options.ts";
 import type { Serving } from "../manager/serving.ts";
 import { Problems } from "../manager/source_file.ts";
@@ -37,13 +38,16 @@ const analysisOnly = {
 /** Runs a list that was read and checked; returns the exit code. */
 export async function runTaskFile(
   { spec, tasks }: TaskList,
+  file: string,
   options: Overrides,
   serving: Serving,
+  resuming: Resuming,
   mode: OutputMode,
   terminal: Terminal,
 ): Promise<number> {
   refuseAnalysisOptions(options);
-  return await runTasks(spec, () => entriesIn(tasks), Infinity, serving, mode, terminal);
+  const source = { file, entries: () => entriesIn(tasks), aheadMax: Infinity };
+  return await runTasks(spec, source, serving, resuming, mode, terminal);
 }
 
 /** Given out little by little: the first tasks run while the last are still to be looked at. */
@@ -58,6 +62,7 @@ async function* entriesIn(tasks: readonly ListedTask[]): AsyncGenerator<readonly
 export async function runTaskStream(
   options: Overrides,
   serving: Serving,
+  resuming: Resuming,
   mode: OutputMode,
   terminal: Terminal,
 ): Promise<number> {
@@ -68,7 +73,8 @@ export async function runTaskStream(
   const context = { folder: Deno.cwd(), defaults: null, overrides: options };
   const entries = (stop: AbortSignal) =>
     entriesOf(piecesOf(Deno.stdin.readable, stop), "stdin", context);
-  return await runTasks(spec, entries, aheadMax, serving, mode, terminal);
+  const source = { file: "-", entries, aheadMax };
+  return await runTasks(spec, source, serving, resuming, mode, terminal);
 }
 
 function refuseAnalysisOptions(options: Overrides): void {
@@ -79,11 +85,18 @@ function refuseAnalysisOptions(options: Overrides): void {
   }
 }
 
+interface EntrySource {
+  /** Absolute; `-`: stdin. */
+  readonly file: string;
+  readonly entries: (stop: AbortSignal) => Parameters<typeof TaskListRun.run>[1]["entries"];
+  readonly aheadMax: number;
+}
+
 async function runTasks(
   spec: ListSpec,
-  entriesUntil: (stop: AbortSignal) => Parameters<typeof TaskListRun.run>[1]["entries"],
-  aheadMax: number,
+  { file, entries, aheadMax }: EntrySource,
   serving: Serving,
+  resuming: Resuming,
   mode: OutputMode,
   terminal: Terminal,
 ): Promise<number> {
@@ -105,8 +118,10 @@ async function runTasks(
     serving,
     stop,
     abort,
-    entries: entriesUntil(stop),
+    entries: entries(stop),
     aheadMax,
+    file,
+    resuming,
     reader: async (bytes) => {
       if (!stdout.isTTY) return await stdout.send(bytes);
       view.aside(() => stdout.write(decoder.decode(bytes, { stream: true })));

@@ -94,6 +94,7 @@ export const command = defineCommand({
       symlinks: !options.noSymlinks,
       taskWrapper: options.taskWrapper,
       warmPython: !options.noWarmPython,
+      nativeEnvironments: !options.noNativeEnvironments,
       coprocess: coprocessOf(options),
       wqx: selfCommand(),
       version,

@@ -257,6 +257,13 @@ const taskOptions = {
       "imported what such scripts import",
     group: "Tasks",
   },
+  noNativeEnvironments: {
+    flags: "    --no-native-environments",
+    describe:
+      "leave packed environments of tasks to the poncho_package_run that comes with them, " +
+      "in place of unpacking each once for all tasks",
+    group: "Tasks",
+  },
   taskWrapper: {
     flags: "    --task-wrapper COMMAND",
     describe: "run tasks by COMMAND; {} in it is the task's command, [] the same quoted",

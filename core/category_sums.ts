@@ -2,6 +2,17 @@
 import type { CategorySummary } from "./analysis/progress.ts";
 import type { Attempt, TaskEnd } from "./scheduler/tasks.ts";
 
+/** What of an attempt is summed. */
+export interface Counted {
+  readonly wallMs: number;
+  readonly measured:
+    | Pick<
+      NonNullable<Attempt["measured"]>,
+      "cpuUserMs" | "cpuSystemMs" | "memoryPeakMb"
+    >
+    | null;
+}
+
 interface Sums {
   tasks: number;
   retries: number;
@@ -21,7 +32,7 @@ export class CategorySums {
   add(
     category: string,
     end: TaskEnd["kind"],
-    attempts: readonly Attempt[],
+    attempts: readonly Counted[],
     events: number | null = null,
   ): void {
     const sums = this.#of(category);

@@ -40,8 +40,11 @@ export interface Launch {
 const symbols = {
   __errno_location: { parameters: [], result: "pointer" },
   close: { parameters: ["i32"], result: "i32" },
+  execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  flock: { parameters: ["i32", "i32"], result: "i32" },
   kill: { parameters: ["i32", "i32"], result: "i32" },
+  open: { parameters: ["buffer", "i32"], result: "i32" },
   pipe2: { parameters: ["buffer", "i32"], result: "i32" },
   posix_spawn: {
     parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "buffer"],
@@ -62,6 +65,7 @@ const symbols = {
   read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   sigemptyset: { parameters: ["buffer"], result: "i32" },
   sigfillset: { parameters: ["buffer"], result: "i32" },
+  signal: { parameters: ["i32", "pointer"], result: "pointer" },
   syscall: { parameters: ["i64", "i64", "i64"], result: "i64" },
   wait4: { parameters: ["i32", "buffer", "i32", "buffer"], result: "i32" },
   waitid: { parameters: ["i32", "i32", "buffer", "i32"], result: "i32" },
@@ -69,7 +73,9 @@ const symbols = {
 } as const satisfies Deno.ForeignLibraryInterface;
 
 // From the kernel's headers; the same on x86-64 and aarch64.
-const O_RDWR = 0x2, O_NONBLOCK = 0x800, O_CLOEXEC = 0x80000;
+const LOCK_SH = 1, LOCK_NB = 4;
+const SIGPIPE = 13;
+const O_RDONLY = 0, O_RDWR = 0x2, O_NONBLOCK = 0x800, O_CLOEXEC = 0x80000;
 const F_SETFL = 4, F_DUPFD_CLOEXEC = 1030;
 const PR_SET_CHILD_SUBREAPER = 36;
 const WNOHANG = 1, WEXITED = 4, WNOWAIT = 0x1000000;
@@ -267,6 +273,28 @@ export class Libc {
     } finally {
       c.posix_spawn_file_actions_destroy(actions);
     }
+  }
+
+  /**
+   * Becomes the program, in the same process; returns only by throwing SystemCallError. Open
+   * descriptors of Deno's are closed by it, and signals have their usual effects again.
+   */
+  exec(path: string, args: readonly string[], env: Readonly<Record<string, string>>): never {
+    const words = new CStringArray(args);
+    const variables = new CStringArray(Object.entries(env).map(([k, v]) => `${k}=${v}`));
+    // Deno ignores it, and a program that inherits that does not end when nobody reads it.
+    this.#library.symbols.signal(SIGPIPE, null);
+    const { symbols } = this.#library;
+    this.#check("execve", symbols.execve(cString(path), words.pointers, variables.pointers));
+    // Named here so that neither block of strings is collected before the call.
+    throw new RangeError(`exec of ${words.bytes.length + variables.bytes.length} bytes returned`);
+  }
+
+  /** Holds a shared `flock` on the file until this process, and what it becomes, has ended. */
+  holdShared(path: string): void {
+    const { symbols } = this.#library;
+    const fd = this.#check("open", symbols.open(cString(path), O_RDONLY));
+    this.#check("flock", symbols.flock(fd, LOCK_SH | LOCK_NB));
   }
 
   /**

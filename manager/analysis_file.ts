@@ -1,7 +1,12 @@
 /** An analysis file and the command line → an analysis in which nothing is left to doubt. */
 import { basename, dirname, resolve } from "node:path";
 import { z } from "zod";
-import type { AnalysisSpec, LocalWorkers, ResourceRequest } from "../core/analysis/spec.ts";
+import type {
+  AnalysisSpec,
+  EnvironmentFile,
+  LocalWorkers,
+  ResourceRequest,
+} from "../core/analysis/spec.ts";
 import {
   analysisSchema,
   type AnalysisYaml,
@@ -9,6 +14,7 @@ import {
   processorSchema,
   type ProcessorYaml,
 } from "./analysis_schema.ts";
+import { openArchive } from "./environments.ts";
 import { readFileset } from "./fileset.ts";
 import {
   checkFit,
@@ -70,6 +76,7 @@ export async function analysisOf(
     folder,
     complain: (key, text) => key ? complain(["x509-proxy"], text) : problems.addBare(text),
   });
+  const environment = await environmentOf(yaml.environment, folder, complain);
   const spec: AnalysisSpec = {
     name,
     files,
@@ -85,10 +92,23 @@ export async function analysisOf(
     output: await outputOf(name, yaml.output, overrides, folder, complain, problems),
     retries: overrides.retries ?? yaml.retries,
     skipBadFiles: overrides.skipBadFiles || yaml["skip-bad-files"],
+    ...environment !== null ? { environment } : {},
     ...x509Proxy !== null ? { x509Proxy } : {},
   };
   problems.throwIfAny();
   return spec;
+}
+
+async function environmentOf(
+  written: string | undefined,
+  folder: string,
+  complain: Complain,
+): Promise<EnvironmentFile | null> {
+  if (written === undefined) return null;
+  const file = { path: resolveFrom(folder, written), written };
+  const opened = await openArchive(file);
+  if (typeof opened === "string") complain(["environment"], opened);
+  return file;
 }
 
 /** Targets that tasks cannot come up to, because of what else is asked for. */

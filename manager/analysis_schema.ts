@@ -186,6 +186,7 @@ export const analysisSchema = byShape("a mapping with datasets and processor", {
     workers: workersKey.optional(),
     port: portKey.default({ low: 0, high: 0 }),
     output: text.optional(),
+    environment: text.optional(),
     retries: countFrom(0).default(5),
     "skip-bad-files": z.boolean().default(false),
     "send-files": word("auto", "always", "never").default("auto"),

@@ -243,7 +243,7 @@ export class Links {
 function sinkFor(place: Place, printedBytesMax: number): Sink {
   switch (place.kind) {
     case "printed":
-      return new TailSink(printedBytesMax);
+      return new TailSink(place.whole ? Infinity : printedBytesMax);
     case "file":
       return new FileSink(place.path, 0o666);
     case "update":

@@ -42,11 +42,15 @@ export function listedTask(
   );
   checkNames(inputs, outputs, complain);
   const env = { ...defaults?.env, ...yaml.env };
+  const environment = yaml.environment ?? defaults?.environment;
   return {
     id,
     name,
     tag,
     command,
+    ...environment !== undefined && {
+      environment: { path: localPath(folder, environment), written: environment },
+    },
     after: orNone(after),
     inputs: orNone(inputs),
     outputs: orNone(outputs),

@@ -1,6 +1,8 @@
 /** What a run leaves in its folder. */
 import type { AllocationSummary } from "../core/allocation/report.ts";
 import { type Accumulator, toJson } from "../core/accumulator.ts";
+import type { FailureGroup } from "../core/analysis/ledger.ts";
+import type { Missing } from "../core/analysis/missing.ts";
 import type { CategorySummary, ChunkCounts } from "../core/analysis/progress.ts";
 import type { ReportedTask } from "../core/analysis/report.ts";
 import type { AnalysisRun, LeftOut, Stopped } from "../core/analysis/run.ts";
@@ -10,6 +12,12 @@ import { type Hist, isHist } from "../core/histogram/hist.ts";
 import { coursePictures } from "../core/plot/course.ts";
 import { renderSpec, renderSvg } from "../io/svg.ts";
 import { courseName, pickleName, reportName, resultName, type RunFolder } from "./run_folder.ts";
+
+export interface Session {
+  /** ISO 8601. */
+  readonly started: string;
+  readonly wqx: string;
+}
 
 export interface RunOutputs {
   readonly spec: AnalysisSpec;
@@ -29,7 +37,13 @@ export interface RunOutputs {
   readonly categories: readonly CategorySummary[];
   readonly allocations: readonly AllocationSummary[];
   readonly chunks: ChunkCounts;
-  readonly tasks: readonly ReportedTask[];
+  /** Read once, one after the other: there may be very many. */
+  readonly tasks: Iterable<ReportedTask>;
+  /** What is not in the result. */
+  readonly missing: readonly Missing[];
+  readonly failures: readonly FailureGroup[];
+  /** The managers that the run had, the first one first. */
+  readonly sessions: readonly Session[];
   readonly course: Course;
   readonly workers: readonly { readonly id: string; readonly host: string }[];
 }
@@ -45,7 +59,9 @@ export async function writeOutputs(folder: RunFolder, run: RunOutputs): Promise<
     names.push(name);
   };
   if (run.pickle !== null) {
-    await Deno.rename(run.pickle, `${folder.path}/${pickleName}`);
+    // A copy: the run may yet be taken up again from where it lies.
+    await Deno.copyFile(run.pickle, `${folder.path}/${pickleName}.partial`);
+    await Deno.rename(`${folder.path}/${pickleName}.partial`, `${folder.path}/${pickleName}`);
     names.push(pickleName);
   }
   if (run.result !== null) {
@@ -57,7 +73,8 @@ export async function writeOutputs(folder: RunFolder, run: RunOutputs): Promise<
   for (const { name, spec } of coursePictures(run.course, run.spec.name)) {
     await folder.write(`${courseName}/${name}.svg`, await renderSpec(spec));
   }
-  await write(reportName, JSON.stringify(reportJson(run, names), null, 1) + "\n");
+  await folder.writePieces(reportName, reportPieces(run, names));
+  names.push(reportName);
   return names.map((name) => `${folder.path}/${name}`);
 }
 
@@ -67,8 +84,21 @@ function resultJson(run: RunOutputs): unknown {
     wqx: run.version,
     partial: run.partial,
     events: run.events,
+    ...run.partial ? { missing: run.missing } : {},
     result: toJson(run.result!),
   };
+}
+
+/** The tasks last, one by one. */
+function* reportPieces(run: RunOutputs, outputs: readonly string[]): Generator<string> {
+  const all = JSON.stringify(reportJson(run, outputs), null, 1);
+  yield `${all.slice(0, all.lastIndexOf("\n}"))},\n "tasks": [`;
+  let before = "\n  ";
+  for (const task of run.tasks) {
+    yield before + JSON.stringify(task);
+    before = ",\n  ";
+  }
+  yield "\n ]\n}\n";
 }
 
 function reportJson(run: RunOutputs, outputs: readonly string[]): unknown {
@@ -83,7 +113,10 @@ function reportJson(run: RunOutputs, outputs: readonly string[]): unknown {
     events: run.events,
     outputs,
     runPictures: courseName,
+    ...run.sessions.length > 1 ? { sessions: run.sessions } : {},
     leftOut: run.leftOut,
+    missing: run.missing,
+    failures: run.failures,
     ...run.untold.length === 0 ? {} : { onlyInPickle: run.untold },
     categories: run.categories,
     allocations: run.allocations,
@@ -93,7 +126,6 @@ function reportJson(run: RunOutputs, outputs: readonly string[]): unknown {
       const seen = run.seen[i] ?? null;
       return { dataset, file, tree, entries: seen?.entries ?? null, uuid: seen?.uuid ?? null };
     }),
-    tasks: run.tasks,
   };
 }
 

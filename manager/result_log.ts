@@ -2,18 +2,52 @@
  * Results on their way out: appended to a file, and from there to whoever reads them, so that a
  * slow reader holds nobody up and takes no memory.
  */
+import { crc32 } from "node:zlib";
 import { messageOf, RunError } from "../core/errors.ts";
+import type { LinesRecord } from "../core/tasklist/records.ts";
+import { delay } from "../io/clock.ts";
+import type { JournalFile } from "./journal.ts";
 
 /** Read at once of the file on the way to the reader; bytes. */
 const pieceBytes = 256 * 1024;
+
+/** Before it is tried again to write to a disk that was full; ms. */
+const tryAgainAfterMs = 500;
+
+/** With a journal, which is told of lines once they are written. */
+export interface Journaling {
+  readonly journal: JournalFile;
+  /** What is in the file up to here stays. */
+  readonly offset: number;
+  /** The disk is full, or is not any more: nothing should be started meanwhile. */
+  paused(why: string | null): void;
+}
+
+/** A result, and what is to be known of it. */
+interface Entry {
+  readonly line: string;
+  /** Of what it is the result of. */
+  readonly print: number;
+  /** Files that came with it. */
+  readonly files: readonly string[];
+}
+
+interface Batch {
+  readonly bytes: Uint8Array;
+  readonly entries: readonly Entry[];
+}
 
 /** Takes some bytes when it can; `false` when nobody reads any more. */
 export type Reader = (bytes: Uint8Array) => Promise<boolean>;
 
 export class ResultLog {
   /** Lines that are not written yet. */
-  #lines: string[] = [];
-  #writtenBytes = 0;
+  #entries: Entry[] = [];
+  #writtenBytes: number;
+  /** After those of `#entries`. */
+  #last: Entry[] = [];
+  #lastIsDue = false;
+  #full = false;
   /** No more lines will come. */
   #ended = false;
   /** All lines are written. */
@@ -28,15 +62,24 @@ export class ResultLog {
     private readonly file: Deno.FsFile,
     private readonly source: Deno.FsFile,
     reader: Reader,
+    private readonly journaling: Journaling | null,
   ) {
+    this.#writtenBytes = journaling?.offset ?? 0;
     this.#work = Promise.all([this.#append(), this.#copy(reader)]);
     this.#work.catch(() => {}); // `failed` and `end` tell of it
   }
 
-  /** What was in the file is lost. */
-  static async open(path: string, reader: Reader): Promise<ResultLog> {
-    const file = await Deno.open(path, { write: true, create: true, truncate: true });
-    return new ResultLog(path, file, await Deno.open(path), reader);
+  /** What was in the file is lost, but for what the journal has of it: that is read again. */
+  static async open(
+    path: string,
+    reader: Reader,
+    journaling: Journaling | null = null,
+  ): Promise<ResultLog> {
+    const file = await Deno.open(path, { write: true, create: true });
+    const offset = journaling?.offset ?? 0;
+    await file.truncate(offset).catch(() => {}); // a device
+    if (offset > 0) await file.seek(offset, Deno.SeekMode.Start);
+    return new ResultLog(path, file, await Deno.open(path), reader, journaling);
   }
 
   /** Rejects with a RunError when results cannot be kept; never resolves. */
@@ -44,15 +87,27 @@ export class ResultLog {
     return this.#work.then(() => Promise.withResolvers<never>().promise);
   }
 
-  add(result: unknown): void {
-    this.#lines.push(JSON.stringify(result) + "\n");
+  /** `files`: those that came with it, which are to be as safe as it is. */
+  add(result: unknown, print = 0, files: readonly string[] = []): void {
+    this.#entries.push({ line: JSON.stringify(result) + "\n", print, files });
+    this.#wake();
+  }
+
+  /** For the end, behind all others: of what was given up. */
+  addLast(result: unknown): void {
+    this.#last.push({ line: JSON.stringify(result) + "\n", print: 0, files: [] });
+  }
+
+  /** All others are there: those for the end may come. */
+  tellLast(): void {
+    this.#lastIsDue = true;
     this.#wake();
   }
 
   /** Waits until all is written and read, without the reader if `signal` fires; then closes. */
   async end(signal: AbortSignal): Promise<void> {
     this.#ended = true;
-    this.#wake();
+    this.tellLast();
     const stop = () => this.#stop();
     signal.addEventListener("abort", stop);
     if (signal.aborted) stop();
@@ -68,12 +123,16 @@ export class ResultLog {
   async #append(): Promise<void> {
     try {
       while (true) {
-        const bytes = this.#nextBytes();
-        if (bytes === null && this.#ended) break;
-        if (bytes === null) {
+        const batch = this.#nextBatch();
+        if (batch === null && this.#lastIsDue && this.#last.length > 0) {
+          this.journaling?.journal.append({ type: "stopped" });
+          this.#entries = this.#last.splice(0);
+        } else if (batch === null && this.#ended) {
+          break;
+        } else if (batch === null) {
           await this.#news.promise;
         } else {
-          await this.#write(bytes);
+          await this.#put(batch);
           this.#wake();
         }
       }
@@ -83,6 +142,40 @@ export class ResultLog {
       this.#stop();
       throw new RunError(`Cannot write results to ${this.path}: ${messageOf(error)}`);
     }
+  }
+
+  /** In place, and as safe as was asked for, before the journal speaks of it. */
+  async #put({ bytes, entries }: Batch): Promise<void> {
+    const { journal } = this.journaling ?? {};
+    for (const { files } of entries) for (const path of files) await journal?.keep(path);
+    while (!await this.#hasRoom(bytes)) await delay(tryAgainAfterMs);
+    await journal?.keep(this.path);
+    const prints = entries.map(({ print }) => print);
+    const record: LinesRecord = {
+      type: "lines",
+      until: this.#writtenBytes,
+      sum: crc32(bytes),
+      prints,
+    };
+    journal?.append(record);
+  }
+
+  /** Writes it; false if the disk is full, and somebody can do something about it. */
+  async #hasRoom(bytes: Uint8Array): Promise<boolean> {
+    const { paused } = this.journaling ?? {};
+    try {
+      if (this.#full) await this.file.seek(this.#writtenBytes, Deno.SeekMode.Start);
+      await this.#write(bytes);
+    } catch (error) {
+      const full = (error as { code?: unknown }).code === "ENOSPC";
+      if (!full || paused === undefined || this.#stopping) throw error;
+      if (!this.#full) paused(messageOf(error));
+      this.#full = true;
+      return false;
+    }
+    if (this.#full) paused?.(null);
+    this.#full = false;
+    return true;
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
@@ -109,16 +202,17 @@ export class ResultLog {
   }
 
   /** Lines that wait, as one text of bounded size; `null` if there are none. */
-  #nextBytes(): Uint8Array | null {
-    if (this.#lines.length === 0) return null;
+  #nextBatch(): Batch | null {
+    if (this.#entries.length === 0) return null;
     let length = 0;
     let count = 0;
-    while (count < this.#lines.length && (count === 0 || length < pieceBytes)) {
-      length += this.#lines[count++]!.length;
+    while (count < this.#entries.length && (count === 0 || length < pieceBytes)) {
+      length += this.#entries[count++]!.line.length;
     }
-    const lines = this.#lines.slice(0, count);
-    this.#lines = this.#lines.slice(count);
-    return new TextEncoder().encode(lines.join(""));
+    const entries = this.#entries.slice(0, count);
+    this.#entries = this.#entries.slice(count);
+    const bytes = new TextEncoder().encode(entries.map(({ line }) => line).join(""));
+    return { bytes, entries };
   }
 
   #stop(): void {

@@ -3,12 +3,14 @@
  * and the owner.
  */
 import type { CategorySettings } from "../core/allocation/category.ts";
+import type { Observation } from "../core/allocation/policy.ts";
 import type { AllocationSummary } from "../core/allocation/report.ts";
 import { messageOf } from "../core/errors.ts";
 import { type TaskId, taskId } from "../core/ids.ts";
 import type { MonitorMode } from "../core/monitor/mode.ts";
 import { blockPieces, textToWorker } from "../core/protocol/to_worker.ts";
 import type { ManagerAction, ManagerEvent } from "../core/scheduler/actions.ts";
+import { isCurrent, isFast, mayShare } from "../core/scheduler/pieces.ts";
 import type { MonitorProgram } from "../core/scheduler/foreign_monitor.ts";
 import { defaultLimits, type Limits } from "../core/scheduler/limits.ts";
 import { Scheduler } from "../core/scheduler/machine.ts";
@@ -17,16 +19,18 @@ import type { TaskSpec } from "../core/scheduler/tasks.ts";
 import type { WorkerState } from "../core/scheduler/workers.ts";
 import { type Advert, advertOf, type AdvertOptions } from "../core/status/advert.ts";
 import { statusAnswer } from "../core/status/answer.ts";
+import { explain } from "../core/status/explain_source.ts";
 import type { SchedulerView, StatusSource } from "../core/status/snapshot.ts";
+import { StallWatch } from "../core/status/stall.ts";
 import { type QueueStatistics, Statistics } from "../core/status/statistics.ts";
 import { delay } from "../io/clock.ts";
-import { FileHashes } from "../io/hash.ts";
+import { FileHashes, FileLists } from "../io/hash.ts";
 import type { Write } from "../io/outbox.ts";
 import { factsOf } from "./facts.ts";
 import { anyAddress, type Farewell, Links } from "./links.ts";
 import type { ManagerListener } from "./listener.ts";
 import { openToAll, type Serving } from "./serving.ts";
-import { sendInput, Unreadable } from "./transfer.ts";
+import { type Facts, type Recipient, sendInput, sendLacking, Unreadable } from "./transfer.ts";
 
 /** Kept of what a task prints; bytes. Enough for any stack trace, too little to fill a manager. */
 const printedBytesUsual = 1024 ** 2;
@@ -78,7 +82,8 @@ export class Manager implements AsyncDisposable {
   #presence: Pick<Presence, "name" | "priority" | "tasksLeft">;
   readonly #ticking: ReturnType<typeof setInterval>;
   readonly #statistics = new Statistics();
-  readonly #hashes = new FileHashes();
+  readonly #stall = new StallWatch(performance.now());
+  readonly #facts: Facts = { hashes: new FileHashes(), lists: new FileLists() };
   readonly #startedEpochMs = Date.now();
   #actions: ManagerAction[] = [];
   #performing = false;
@@ -120,7 +125,7 @@ export class Manager implements AsyncDisposable {
         workerLeft: (worker, why) => owner.workerLeft(worker, why),
       },
     );
-    this.#ticking = setInterval(() => this.#deliver({ type: "tick" }), tickMs);
+    this.#ticking = setInterval(() => this.#tick(), tickMs);
   }
 
   /** Throws a RunError if no port of the range is free. */
@@ -224,8 +229,14 @@ export class Manager implements AsyncDisposable {
         hostsBlocked: this.#scheduler.hostsBlocked(nowMs),
       }),
       at: { nowMs, epochMs: nowMs + this.#scheduler.options.epochOffsetMs },
+      stillMs: this.#stillMs(nowMs),
       owner: this.owner.view?.(),
     };
+  }
+
+  /** What an attempt under an earlier manager says of the tasks of a category. */
+  remember(category: string, seen: Observation): void {
+    this.#scheduler.remember(category, seen);
   }
 
   cancel(id: TaskId): void {
@@ -256,7 +267,24 @@ export class Manager implements AsyncDisposable {
     // First: so it comes before the outboxes begin, and what is dispatched leaves with the rest.
     this.#scheduleSoon();
     this.#statistics.happened(event, nowMs);
+    this.#stall.happened(event, nowMs);
     this.#perform(this.#scheduler.handle(event, nowMs));
+  }
+
+  #tick(): void {
+    this.#deliver({ type: "tick" });
+    const stillMs = this.#stillMs(performance.now());
+    if (stillMs !== null && this.#stall.isDue(stillMs)) {
+      this.owner.stalled?.(explain({ kind: "queue" }, this.status).text);
+    }
+  }
+
+  /** Who pauses a manager knows why nothing moves. */
+  #stillMs(nowMs: number): number | null {
+    if (this.#paused) return null;
+    const { tasks: { size: open }, waitingCount } = this.#scheduler;
+    const { usualMs } = this.#statistics;
+    return this.#stall.stillMs({ open, running: open - waitingCount, usualMs }, nowMs);
   }
 
   /** Once for all events of a turn: 2,000 results must not mean 2,000 scans of the queue. */
@@ -290,6 +318,7 @@ export class Manager implements AsyncDisposable {
 
   #act(action: ManagerAction): void {
     this.#statistics.acted(action);
+    this.#stall.acted(action);
     switch (action.type) {
       case "attempt_ended":
         this.owner.attemptEnded(action.id, action.attempt, action.again);
@@ -317,6 +346,9 @@ export class Manager implements AsyncDisposable {
         this.#tellDispatched(action);
         if (action.inputs.length > 0) connection.send((write) => this.#dispatch(action, write));
         else for (const piece of this.#block(action)) connection.send(piece);
+        break;
+      case "fill":
+        connection.send((write) => this.#fill(action, write));
         break;
       case "make_directory":
         try {
@@ -348,12 +380,20 @@ export class Manager implements AsyncDisposable {
     const state = this.#scheduler.workers.get(worker);
     if (state === undefined) return; // dropped meanwhile
     const { dialect, holds, greeting: platform } = state;
-    const taken = (cacheName: string, sha256: string) =>
-      this.#deliver({ type: "taken", worker, cacheName, sha256 });
+    const to: Recipient = {
+      dialect,
+      platform,
+      holds,
+      taken: (cacheName, sha256) => this.#deliver({ type: "taken", worker, cacheName, sha256 }),
+      mayShare: (cacheName, bytes) => !isFast(state) && mayShare(state, cacheName, bytes),
+      offered: (offer) => this.#deliver({ type: "offered", worker, offer: { ...offer, id } }),
+    };
     for (const [i, input] of inputs.entries()) {
       try {
-        const begin = (bytes: number) => this.#deliver({ type: "sending", worker, bytes, id });
-        await sendInput(input, { dialect, platform, holds, taken }, this.#hashes, write, begin);
+        const stays = input.cache && input.source.kind === "file";
+        const begin = (bytes: number) =>
+          this.#deliver({ type: "sending", worker, bytes, id, stays });
+        await sendInput(input, to, this.#facts, write, begin);
       } catch (error) {
         if (!(error instanceof Unreadable)) throw error;
         const unsent = inputs.slice(i).map((rest) => rest.cacheName);
@@ -364,6 +404,19 @@ export class Manager implements AsyncDisposable {
       }
     }
     for (const piece of this.#block(action)) await write(piece);
+  }
+
+  /** Nothing, if the worker does not wait for it any more. */
+  async #fill(
+    { worker, offer, lacking, bytes }: Extract<ManagerAction, { type: "fill" }>,
+    write: Write,
+  ): Promise<void> {
+    const state = this.#scheduler.workers.get(worker);
+    if (state === undefined || !isCurrent(state, offer)) return;
+    const { id } = offer;
+    this.#deliver({ type: "sending", worker, bytes, id });
+    await sendLacking(offer, lacking, bytes, write);
+    this.#deliver({ type: "sent", worker, id });
   }
 
   /** What is to be sent of a task block; nothing if its worker was dropped meanwhile. */

@@ -4,12 +4,13 @@
  */
 import type { CategorySummary } from "../core/analysis/progress.ts";
 import { CategorySums } from "../core/category_sums.ts";
-import { messageOf, RunError } from "../core/errors.ts";
-import type { TaskId } from "../core/ids.ts";
+import { messageOf, RunError, UsageError } from "../core/errors.ts";
+import { type TaskId, taskId } from "../core/ids.ts";
 import type { Attempt, Task, TaskEnd } from "../core/scheduler/tasks.ts";
 import { type Found, keptNameOf, taskSpecOf } from "../core/tasklist/build.ts";
 import { Dependencies, type Fault, type Moves } from "../core/tasklist/dependencies.ts";
 import type { StateCounts, TaskProgress } from "../core/tasklist/progress.ts";
+import { describeOther, type Finished, printOf } from "../core/tasklist/records.ts";
 import {
   interruptedWhy,
   lineOf,
@@ -25,8 +26,12 @@ import {
 } from "../core/tasklist/spec.ts";
 import type { OwnerView } from "../core/status/snapshot.ts";
 import { Crew, type RunOptions, upperFirst, type WorkerSeen } from "./crew.ts";
+import { beginning, type Resuming } from "./analysis_journal.ts";
+import { type ListTakenUp, takeUpList } from "./list_journal.ts";
+import { Pause } from "./journal.ts";
 import { type Reader, ResultLog } from "./result_log.ts";
 import { reportName, resultsName, RunFolder } from "./run_folder.ts";
+import { type EnvironmentArchive, inArchive, openArchive } from "./environments.ts";
 import { prepareFiles } from "./task_files.ts";
 
 /** Made ready together, so that the file system is not asked for one after the other. */
@@ -42,6 +47,10 @@ export interface TaskListOptions extends RunOptions<TaskProgress> {
   readonly aheadMax: number;
   /** Gets the results as JSON lines. */
   readonly reader: Reader;
+  /** Where the entries come from: an absolute path, or `-`. */
+  readonly file?: string;
+  /** What to do about an earlier run in the folder. */
+  readonly resuming?: Resuming;
 }
 
 /** A finished list, as the command line tells of it. */
@@ -62,7 +71,7 @@ interface Driven {
 
 export class TaskListRun {
   readonly #dependencies = new Dependencies();
-  readonly #sums = new CategorySums();
+  readonly #sums: CategorySums;
   readonly #counts: Record<ResultState, number> = {
     success: 0,
     failure: 0,
@@ -72,7 +81,6 @@ export class TaskListRun {
   };
   readonly #failures: string[] = [];
   readonly #finished = Promise.withResolvers<void>();
-  readonly #startedAt = new Date();
   readonly #startedMs = performance.now();
   readonly #submitted = new Map<TaskId, ListedTask>();
   /** Known to the manager, which has not told its id yet. */
@@ -83,6 +91,8 @@ export class TaskListRun {
   #ready: ListedTask[] = [];
   #preparing = false;
   #room = Promise.withResolvers<void>();
+  /** Under earlier managers. */
+  readonly #doneBefore: number;
   /** Of entries, so far. */
   #total = 0;
   #exhausted = false;
@@ -92,21 +102,60 @@ export class TaskListRun {
     private readonly spec: ListSpec,
     private readonly options: TaskListOptions,
     private readonly log: ResultLog,
-  ) {}
+    private readonly before: ListTakenUp,
+    private readonly pause: Pause,
+  ) {
+    this.#sums = before.sums;
+    for (const { state } of before.finished.values()) this.#counts[state]++;
+    this.#doneBefore = this.#counts.success + this.#counts.failure;
+    for (const line of before.failures) this.#noteFailure(line);
+  }
 
-  /** Throws UsageError before anything has started, RunError when it cannot go on. */
+  /**
+   * Throws UsageError before anything has started, RunError when it cannot go on. An unfinished
+   * list in the folder is gone on with, as `resuming` says.
+   */
   static async run(spec: ListSpec, options: TaskListOptions): Promise<TaskListEnd> {
-    await using folder = await RunFolder.open(spec.output);
-    const log = await ResultLog.open(`${folder.path}/${resultsName}`, options.reader);
-    const run = new TaskListRun(spec, options, log);
+    const { reader, view, version, file = "-", resuming = beginning } = options;
+    await using folder = await RunFolder.take(spec.output);
+    folder.unfinished = true;
+    const pause = new Pause();
+    const note = (line: string) => view.note(line);
+    const owner = { note, paused: pause.set };
+    const before = await takeUpList(folder, {
+      resuming,
+      file,
+      version,
+      owner,
+      failuresMax: failuresToldMax,
+    });
+    await using journal = before.journal;
+    if (before.told !== null) note(before.told);
+    const log = await ResultLog.open(`${folder.path}/${resultsName}`, reader, {
+      journal,
+      offset: before.offset,
+      paused: (why) => {
+        note(
+          why === null
+            ? "Results can be written again: the run goes on"
+            : `Cannot write results to ${folder.path}: ${why}. Nothing new is started until it ` +
+              "can; make room, or end the run and resume it later",
+        );
+        pause.set(why !== null);
+      },
+    });
+    const run = new TaskListRun(spec, options, log, before, pause);
     let driven: Driven;
     try {
       driven = await run.#drive();
     } finally {
       await log.end(options.abort);
     }
-    options.view.finish(driven.progress); // after the last result
+    view.finish(driven.progress); // after the last result
     await folder.write(reportName, JSON.stringify(run.#report(driven), null, 1) + "\n");
+    const { failure, refused, "not run": notRun } = run.#counts;
+    folder.unfinished = run.#stopping || failure + refused + notRun > 0;
+    if (folder.unfinished && !run.#stopping) journal.append({ type: "closed" });
     return {
       interrupted: run.#stopping,
       counts: run.#counts,
@@ -126,6 +175,10 @@ export class TaskListRun {
       view: () => this.#view(),
       over: () => this.#isOver,
     });
+    for (const [i, { category, lesson }] of this.before.lessons.entries()) {
+      crew.manager.remember(category, { ...lesson, task: taskId(-1 - i) });
+    }
+    this.pause.tell((paused) => crew.manager.paused = paused);
     const feeding = this.#feed(crew).catch((error) => this.#finished.reject(error));
     await crew.until(Promise.race([this.#finished.promise, this.log.failed]));
     await feeding;
@@ -144,16 +197,24 @@ export class TaskListRun {
         if (this.#stopping) break;
       }
     } catch (error) {
+      if (error instanceof UsageError) throw error;
       throw new RunError(`Cannot read on in the list of tasks: ${messageOf(error)}`);
     }
     this.#exhausted = true;
+    const gone = this.before.finished.size;
+    if (gone > 0 && !this.#stopping) {
+      this.options.view.note(`${gone} of the results are of tasks that are no longer in the list`);
+    }
     this.#finishIfOver();
   }
 
   #take(crew: Crew<TaskProgress>, entry: ListEntry): void {
     this.#total++;
+    const { id } = entry.kind === "task" ? entry.task : entry.entry;
+    const over = this.before.finished.get(id);
+    if (over !== undefined) return this.#skip(crew, entry, over);
     if (entry.kind === "refused") {
-      this.#tell(lineOf(entry.entry, "refused", entry.entry.why));
+      this.#tell(lineOf(entry.entry, "refused", entry.entry.why), null);
       this.#follow(crew, this.#dependencies.refused(entry.entry.id));
       return;
     }
@@ -162,7 +223,7 @@ export class TaskListRun {
     if (taken !== undefined) {
       const other = this.#writers.get(taken.path);
       const why = `task ${other}, which is not over, writes to "${taken.path}", too`;
-      this.#tell(lineOf(task, "refused", why));
+      this.#tell(lineOf(task, "refused", why), task);
       this.#follow(crew, this.#dependencies.refused(task.id));
       return;
     }
@@ -170,10 +231,25 @@ export class TaskListRun {
     this.#follow(crew, this.#dependencies.add(task));
   }
 
+  /** It was over before the run went on. */
+  #skip(crew: Crew<TaskProgress>, entry: ListEntry, { state, print }: Finished): void {
+    const { id } = entry.kind === "task" ? entry.task : entry.entry;
+    this.before.finished.delete(id);
+    const isSame = state === "refused" || print === 0 || print === printOf(entry);
+    if (!isSame && entry.kind === "task") {
+      throw new UsageError(
+        `Cannot go on with the run in ${this.spec.output}: ${describeOther(entry.task)}. ` +
+          "Undo that, or begin anew with --fresh, or elsewhere with --output",
+      );
+    }
+    const fault = faultOf[state];
+    this.#follow(crew, this.#dependencies.wasOver(id, fault));
+  }
+
   #follow(crew: Crew<TaskProgress>, { ready, doomed }: Moves): void {
     for (const { task, why } of doomed) {
       this.#release(task);
-      this.#tell(lineOf(task, "not run", why));
+      this.#tell(lineOf(task, "not run", why), task);
     }
     if (ready.length > 0) {
       for (const task of ready) this.#ready.push(task);
@@ -191,7 +267,7 @@ export class TaskListRun {
       this.#ready = [];
       for (let start = 0; start < tasks.length; start += preparedAtOnce) {
         const some = tasks.slice(start, start + preparedAtOnce);
-        const prepared = await Promise.all(some.map(prepareFiles));
+        const prepared = await Promise.all(some.map(prepare));
         some.forEach((task, i) => this.#submit(crew, task, prepared[i]!));
       }
     }
@@ -201,15 +277,17 @@ export class TaskListRun {
   #submit(
     crew: Crew<TaskProgress>,
     task: ListedTask,
-    found: ReadonlyMap<string, Found> | string,
+    prepared: Prepared | string,
   ): void {
     if (this.#stopping) {
       this.#ended(crew, task, lineOf(task, "canceled", interruptedWhy), "was canceled");
-    } else if (typeof found === "string") {
-      this.#ended(crew, task, lineOf(task, "refused", found), "was refused");
+    } else if (typeof prepared === "string") {
+      this.#ended(crew, task, lineOf(task, "refused", prepared), "was refused");
     } else {
       this.#submitting = task;
-      const id = crew.manager.submit(taskSpecOf(task, found, this.#kept));
+      const { found, archive } = prepared;
+      const plain = taskSpecOf(task, found, this.#kept);
+      const id = crew.manager.submit(archive === null ? plain : inArchive(plain, archive));
       // A task that no worker could be told of is returned at once.
       if (this.#submitting !== null) this.#submitted.set(id, task);
       this.#submitting = null;
@@ -240,9 +318,8 @@ export class TaskListRun {
         if (output.cache) this.#kept.set(output.path, keptNameOf(listed, output));
       }
     }
-    const fault = { success: null, failure: "failed", canceled: "was canceled" } as const;
     const line = resultOf(listed, task, end, performance.timeOrigin);
-    this.#ended(crew, listed, line, fault[end.kind]);
+    this.#ended(crew, listed, line, faultOf[end.kind]);
   }
 
   #ended(
@@ -252,13 +329,22 @@ export class TaskListRun {
     fault: Fault | null,
   ): void {
     this.#release(task);
-    this.#tell(line);
+    this.#tell(line, task);
     this.#follow(crew, this.#dependencies.ended(task, fault));
   }
 
-  #tell(line: ResultLine): void {
-    this.log.add(line);
+  #tell(line: ResultLine, task: ListedTask | null): void {
     this.#counts[line.state]++;
+    if (line.state === "canceled") this.log.addLast(line);
+    else if (task === null) this.log.add(line);
+    else {
+      const files = line.state === "success" ? pathsOf(task.outputs) : [];
+      this.log.add(line, printOf({ kind: "task", task }), files);
+    }
+    this.#noteFailure(line);
+  }
+
+  #noteFailure(line: ResultLine): void {
     const bad = line.state === "failure" || line.state === "refused";
     if (bad && this.#failures.length < failuresToldMax) {
       const host = line.host === null ? "" : ` on host ${line.host}`;
@@ -284,7 +370,7 @@ export class TaskListRun {
     this.#stopping = true;
     for (const task of this.#dependencies.giveUp()) {
       this.#release(task);
-      this.#tell(lineOf(task, "canceled", interruptedWhy));
+      this.#tell(lineOf(task, "canceled", interruptedWhy), task);
     }
     for (const id of [...this.#submitted.keys()]) {
       if (crew.manager.isWaiting(id)) crew.manager.cancel(id);
@@ -303,7 +389,9 @@ export class TaskListRun {
   }
 
   #finishIfOver(): void {
-    if (this.#isOver) this.#finished.resolve();
+    if (!this.#isOver) return;
+    this.log.tellLast();
+    this.#finished.resolve();
   }
 
   // What is shown
@@ -314,7 +402,8 @@ export class TaskListRun {
     const failed = failure + refused + this.#counts["not run"];
     const open = this.#dependencies.count;
     const elapsedMs = performance.now() - this.#startedMs;
-    const tasksPerSecond = elapsedMs === 0 ? 0 : (success + failure) / elapsedMs * 1000;
+    const done = success + failure - this.#doneBefore;
+    const tasksPerSecond = elapsedMs === 0 ? 0 : done / elapsedMs * 1000;
     return {
       phase: this.#phase,
       total: this.#exhausted || this.#stopping ? this.#total : null,
@@ -363,7 +452,7 @@ export class TaskListRun {
       name: this.spec.name,
       wqx: this.options.version,
       state: this.#stopping ? "interrupted" : failed ? "failed" : "complete",
-      started: this.#startedAt.toISOString(),
+      started: this.before.startedAt.toISOString(),
       seconds: (performance.now() - this.#startedMs) / 1000,
       tasks: { total: this.#total, ...this.#counts },
       categories: this.#sums.rows,
@@ -371,4 +460,33 @@ export class TaskListRun {
       workers,
     };
   }
+}
+
+const faultOf: Readonly<Record<ResultState, Fault | null>> = {
+  "success": null,
+  "failure": "failed",
+  "canceled": "was canceled",
+  "refused": "was refused",
+  "not run": "was not run",
+};
+
+const none: readonly string[] = [];
+
+function pathsOf(outputs: ListedTask["outputs"]): readonly string[] {
+  return outputs.length === 0 ? none : outputs.map(({ path }) => path);
+}
+
+/** What a task needs to be sent. */
+interface Prepared {
+  readonly found: ReadonlyMap<string, Found>;
+  readonly archive: EnvironmentArchive | null;
+}
+
+/** Or why it cannot be sent. */
+async function prepare(task: ListedTask): Promise<Prepared | string> {
+  const found = await prepareFiles(task);
+  if (typeof found === "string") return found;
+  if (task.environment === undefined) return { found, archive: null };
+  const archive = await openArchive(task.environment);
+  return typeof archive === "string" ? archive : { found, archive };
 }

@@ -10,6 +10,7 @@ import { findCycle } from "../core/tasklist/dependencies.ts";
 import type { Line } from "../core/tasklist/lines.ts";
 import { TaskNames } from "../core/tasklist/names.ts";
 import type { Dependency, ListedTask, ListSpec } from "../core/tasklist/spec.ts";
+import { openArchive } from "./environments.ts";
 import { type ComplainAt, type ListContext, listedTask } from "./listed_task.ts";
 import {
   checkFit,
@@ -230,6 +231,7 @@ class ListChecker {
       checkFit(request, spec.workers, overrides, this.complainOf(i), problems)
     );
     await checkFiles(tasks, this.complainOf);
+    await checkEnvironments(tasks, this.complainOf);
     return tasks;
   }
 
@@ -260,6 +262,20 @@ const circleShownMax = 8;
 function inWords(circle: readonly string[]): string {
   if (circle.length <= circleShownMax) return circle.join(" after ");
   return [...circle.slice(0, circleShownMax - 1), "…", circle.at(-1)].join(" after ");
+}
+
+/** Archives of environments: each is told of at the first task that names it. */
+async function checkEnvironments(
+  tasks: readonly ListedTask[],
+  complainOf: ComplainOf,
+): Promise<void> {
+  const seen = new Set<string>();
+  for (const { id, environment } of tasks) {
+    if (environment === undefined || seen.has(environment.path)) continue;
+    seen.add(environment.path);
+    const opened = await openArchive(environment);
+    if (typeof opened === "string") complainOf(id - 1)(["environment"], opened);
+  }
 }
 
 /** Inputs that can be read now or will be written before, and outputs that go to one place each. */

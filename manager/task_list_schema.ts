@@ -125,7 +125,7 @@ const output = byShape<OutputYaml>("a file or folder, or a mapping with file", {
   }),
 });
 
-const environment = z.record(
+const variables = z.record(
   z.string(),
   byShape<string>("a text or a number", {
     text: z.string().refine((value) => !value.includes("\0"), { message: "it has a NUL in it" }),
@@ -139,6 +139,17 @@ const environment = z.record(
     context.addIssue({ code: "custom", path: [name], message });
   }
 });
+
+/** A text names the archive of a packed environment; variables are what Work Queue calls so. */
+const environment = byShape<EnvironmentYaml>("the name of an archive, or a mapping of variables", {
+  text: text.transform((archive) => ({ archive })),
+  mapping: variables.transform((variables) => ({ variables })),
+});
+
+interface EnvironmentYaml {
+  readonly archive?: string;
+  readonly variables?: Readonly<Record<string, string>>;
+}
 
 const oneOrMore = <T>(expected: string, shapes: Parameters<typeof byShape<T>>[1]) =>
   byShape<readonly T[]>(`${expected}, or a list of these`, {
@@ -175,7 +186,7 @@ const category = text.max(100).regex(/^\S+$/, { message: "a category is a single
 
 /** Keys that a task has of its own or from `defaults`. */
 const commonKeys = {
-  env: environment.optional(),
+  env: variables.optional(),
   environment: environment.optional(),
   resources: amountsKey.optional(),
   cores: countFrom(1).optional(),
@@ -195,6 +206,8 @@ type Common = z.output<typeof common>;
 
 export interface CommonYaml {
   readonly env: Readonly<Record<string, string>>;
+  /** The archive of a packed environment. */
+  readonly environment?: string | undefined;
   readonly resources: AmountsYaml;
   readonly category?: string | undefined;
   readonly priority?: number | undefined;
@@ -209,7 +222,8 @@ function commonOf(yaml: Common): CommonYaml {
   const { cores, memory, disk, gpus } = yaml;
   return {
     ...yaml,
-    env: { ...yaml.environment, ...yaml.env },
+    env: { ...yaml.environment?.variables, ...yaml.env },
+    environment: yaml.environment?.archive,
     resources: {
       cores: yaml.resources?.cores ?? cores,
       memory: yaml.resources?.memory ?? memory,
@@ -262,6 +276,7 @@ export const taskSchema = byShape<TaskYaml>("a mapping with a command", {
     }
     for (const [ours, theirs] of synonyms) {
       if (yaml[ours] === undefined || yaml[theirs] === undefined) continue;
+      if (theirs === "environment" && yaml[theirs]?.archive !== undefined) continue;
       const message = `"${ours}" is given as well, which means the same`;
       context.addIssue({ code: "custom", path: [theirs], message });
     }

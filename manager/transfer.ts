@@ -1,10 +1,12 @@
 /** Sending the inputs of a task, each in the form that its worker understands. */
 import { messageOf } from "../core/errors.ts";
 import type { CachePlace, Dialect, Order } from "../core/protocol/messages.ts";
+import { pieceCountMax } from "../core/protocol/pieces.ts";
 import { textToWorker } from "../core/protocol/to_worker.ts";
+import type { Offer } from "../core/scheduler/pieces.ts";
 import type { TaskInput } from "../core/scheduler/tasks.ts";
 import { copyOut } from "../io/files.ts";
-import type { FileHashes } from "../io/hash.ts";
+import type { FileHashes, FileLists } from "../io/hash.ts";
 import type { Write } from "../io/outbox.ts";
 
 /** An input that cannot be read; nothing was promised to the worker that was not kept. */
@@ -19,6 +21,16 @@ export interface Recipient {
   readonly holds: ReadonlyMap<string, number>;
   /** Told that it is asked to take one of them. */
   readonly taken: (cacheName: string, sha256: string) => void;
+  /** Whether it may have pieces of a file of so many bytes. */
+  readonly mayShare: (cacheName: string, bytes: number) => boolean;
+  /** Told that it is asked which of them it lacks. */
+  readonly offered: (offer: Omit<Offer, "id">) => void;
+}
+
+/** Of files that go out, each found once. */
+export interface Facts {
+  readonly hashes: FileHashes;
+  readonly lists: FileLists;
 }
 
 /** For the execute bit: a fetched file may be a program. */
@@ -31,7 +43,7 @@ const fetchedMode = 0o755;
 export async function sendInput(
   { source, cacheName, cache }: TaskInput,
   to: Recipient,
-  hashes: FileHashes,
+  { hashes, lists }: Facts,
   write: Write,
   begin: (bytes: number) => void,
 ): Promise<void> {
@@ -51,6 +63,7 @@ export async function sendInput(
     case "file": {
       const path = forPlatform(source.path, to);
       if (cache && await letTake(path, cacheName, to, hashes, say)) return;
+      if (cache && await offer(path, cacheName, to, lists, write)) return;
       return await sendFile(path, place, say, write);
     }
     case "directory":
@@ -95,6 +108,68 @@ async function letTake(
   taken(cacheName, sha256);
   await say({ type: "fetch", from: "kept", source: sha256, cacheName, mode: modeOf(info) });
   return true;
+}
+
+/** Whether the worker was asked which pieces of the file it lacks, since it may have some. */
+async function offer(
+  path: string,
+  cacheName: string,
+  { dialect, mayShare, offered }: Recipient,
+  lists: FileLists,
+  write: Write,
+): Promise<boolean> {
+  const info = await readable(path, () => Deno.stat(path));
+  if (!info.isFile || !mayShare(cacheName, info.size)) return false;
+  const { sha256, pieces } = await readable(path, () => lists.of(path, info));
+  // It may be written to just now.
+  if (pieces.bytes !== info.size || pieces.count > pieceCountMax) return false;
+  offered({ cacheName, path, pieces });
+  const { size: bytes } = info;
+  const mode = modeOf(info);
+  await write(textToWorker({ type: "offer", cacheName, mode, sha256, bytes, pieces }, dialect));
+  await write(pieces.entries);
+  return true;
+}
+
+/**
+ * These pieces of a file, in one body of `bytes`. If it cannot be read any more the body is empty:
+ * then the worker complains, and why it cannot be read is found when it is to be sent whole.
+ */
+export async function sendLacking(
+  { cacheName, path, pieces }: Offer,
+  lacking: readonly number[],
+  bytes: number,
+  write: Write,
+): Promise<void> {
+  using file = await openOfSize(path, pieces.bytes);
+  await write(textToWorker({ type: "fill", cacheName, length: file === null ? 0 : bytes }));
+  if (file === null) return;
+  const wanted = new Set(lacking);
+  let offset = 0;
+  let run = 0;
+  for (let i = 0; i <= pieces.count; i++) {
+    if (wanted.has(i)) {
+      run += pieces.lengthOf(i);
+      continue;
+    }
+    if (run > 0) {
+      await file.seek(offset, Deno.SeekMode.Start);
+      await copyOut(file, run, write);
+    }
+    offset += run + (i < pieces.count ? pieces.lengthOf(i) : 0);
+    run = 0;
+  }
+}
+
+async function openOfSize(path: string, bytes: number): Promise<Deno.FsFile | null> {
+  try {
+    const file = await Deno.open(path);
+    if ((await file.stat()).size === bytes) return file;
+    file.close();
+  } catch {
+    // Gone, or not ours to read any more.
+  }
+  return null;
 }
 
 function modeOf(info: Deno.FileInfo): number {

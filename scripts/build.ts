@@ -18,6 +18,8 @@ export interface BuildOptions {
   readonly entry: string;
   /** Files that the program reads beside itself. */
   readonly assets: readonly string[];
+  /** Modules that threads start from and that import others: each bundled to `NAME.js`. */
+  readonly threads?: readonly string[];
   readonly output: string;
   /** The Deno that a self-extracting executable carries, if not the one that runs this. */
   readonly deno?: string;
@@ -60,9 +62,11 @@ export async function buildCompiled(options: BuildOptions): Promise<Built> {
   const temporary = `${options.output}.${Deno.pid}.tmp`;
   try {
     await bundleInto(folder, options);
-    const includes = options.assets.flatMap((
-      asset,
-    ) => ["--include", join(folder, basename(asset))]);
+    const threads = (options.threads ?? []).map((path) => path.replace(/\.\w+$/, ".js"));
+    const includes = [...options.assets, ...threads].flatMap((path) => [
+      "--include",
+      join(folder, basename(path)),
+    ]);
     await Deno.mkdir(dirname(options.output), { recursive: true });
     const flags = [
       "--quiet",
@@ -111,8 +115,11 @@ export async function buildSelfExtracting(options: BuildOptions): Promise<Built>
   return { kind: "self-extracting", bytes: (await Deno.stat(options.output)).size };
 }
 
-/** `main.js`, the chunks that it imports when they are needed, and the assets. */
-async function bundleInto(folder: string, { entry, assets }: BuildOptions): Promise<void> {
+/** `main.js`, the chunks that it imports when they are needed, the threads, and the assets. */
+async function bundleInto(
+  folder: string,
+  { entry, assets, threads = [] }: BuildOptions,
+): Promise<void> {
   const flags = ["--quiet", "--platform", "deno", "--code-splitting", "--keep-names"];
   const externals = leftOut.flatMap((name) => ["--external", name]);
   await run(Deno.execPath(), ["bundle", ...flags, ...externals, "--outdir", folder, entry], {
@@ -120,6 +127,16 @@ async function bundleInto(folder: string, { entry, assets }: BuildOptions): Prom
   });
   const main = join(folder, basename(entry).replace(/\.\w+$/, ".js"));
   if (basename(main) !== "main.js") await Deno.rename(main, join(folder, "main.js"));
+  for (const thread of threads) {
+    const output = join(folder, basename(thread).replace(/\.\w+$/, ".js"));
+    await run(
+      Deno.execPath(),
+      ["bundle", "--quiet", "--platform", "deno", "--output", output, thread],
+      {
+        cwd: dirname(thread),
+      },
+    );
+  }
   for (const asset of assets) await Deno.copyFile(asset, join(folder, basename(asset)));
 }
 
@@ -182,6 +199,12 @@ export function wqxOptions(output: string): BuildOptions {
       fileURLToPath(import.meta.resolve("esbuild-wasm/esbuild.wasm")),
       // A thread starts from a file of its own.
       fileURLToPath(new URL("../io/xrootd_thread.ts", import.meta.url)),
+    ],
+    threads: [
+      fileURLToPath(new URL("../package/gzip_thread.ts", import.meta.url)),
+      fileURLToPath(new URL("../package/inflate_thread.ts", import.meta.url)),
+      fileURLToPath(new URL("../package/solver_worker.ts", import.meta.url)),
+      fileURLToPath(new URL("../package/unpack_thread.ts", import.meta.url)),
     ],
     output,
   };

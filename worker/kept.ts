@@ -6,17 +6,27 @@
  * Tasks hold inputs by hard link and may have changed them. So the hash is of what is there when
  * the link has ended and its tasks are dead, and it is computed again when the file is taken, since
  * tasks of later links may write here too. A file is given out once: it moves into the cache, and
- * comes back when that link ends.
+ * comes back when that link ends. While it is here, its pieces serve for files that are like it.
  */
 import { type Held, heldBytesMax, heldBytesMin, heldCountMax } from "../core/protocol/held.ts";
+import { piecedBytesMax } from "../core/protocol/pieces.ts";
+import type { PieceList } from "../core/pieces.ts";
 import { removeIfThere } from "../io/files.ts";
-import { sha256Of } from "../io/hash.ts";
+import { listFile, sha256Of } from "../io/hash.ts";
+
+/** What is computed of a file. */
+interface Listed {
+  readonly sha256: string;
+  /** `null`: it is too large to be sent in pieces. */
+  readonly pieces: PieceList | null;
+}
 
 interface KeptFile {
   path: string;
   readonly bytes: number;
-  /** `null` until it is computed. */
+  /** `null` until they are computed. */
   sha256: string | null;
+  pieces: PieceList | null;
 }
 
 export class Kept implements AsyncDisposable {
@@ -37,6 +47,13 @@ export class Kept implements AsyncDisposable {
     );
   }
 
+  /** The same, in pieces as they were then. */
+  get listed(): { readonly path: string; readonly pieces: PieceList }[] {
+    return [...this.#files].flatMap(({ path, pieces }) =>
+      pieces === null ? [] : [{ path, pieces }]
+    );
+  }
+
   /**
    * Takes those of the files that are worth it, and lets the oldest go so that no more than
    * `bytesMax` are kept. They are hashed in the background. What cannot be moved stays where it is.
@@ -44,7 +61,7 @@ export class Kept implements AsyncDisposable {
   async add(paths: readonly string[], bytesMax: number): Promise<void> {
     const found = paths.flatMap((path) => {
       const bytes = bytesWorthKeeping(path);
-      return bytes === null ? [] : [{ path, bytes, sha256: null }];
+      return bytes === null ? [] : [{ path, bytes, sha256: null, pieces: null }];
     });
     // The smallest go first, if some of them have to.
     for (const file of found.sort((a, b) => a.bytes - b.bytes)) {
@@ -96,28 +113,36 @@ export class Kept implements AsyncDisposable {
     for (;;) {
       const file = [...this.#files].find((one) => one.sha256 === null);
       if (file === undefined || this.#stop.signal.aborted) return;
-      const sha256 = await sha256Of(file.path, this.#stop.signal).catch(() => null);
+      const listed = await this.#list(file).catch(() => null);
       if (this.#stop.signal.aborted) return;
       if (!this.#files.has(file)) continue; // it had to go meanwhile
       try {
-        await this.#name(file, sha256);
+        await this.#name(file, listed);
       } catch {
         this.#files.delete(file); // somebody has removed it, or the folder
       }
     }
   }
 
+  async #list({ path, bytes }: KeptFile): Promise<Listed> {
+    const { signal } = this.#stop;
+    if (bytes <= piecedBytesMax) return await listFile(path, signal);
+    return { sha256: await sha256Of(path, signal), pieces: null };
+  }
+
   /** Gives the file its name; one that is there already, or could not be read, goes. */
-  async #name(file: KeptFile, sha256: string | null): Promise<void> {
-    if (sha256 === null || this.held.some((held) => held.sha256 === sha256)) {
+  async #name(file: KeptFile, listed: Listed | null): Promise<void> {
+    if (listed === null || this.held.some((held) => held.sha256 === listed.sha256)) {
       this.#files.delete(file);
       await removeIfThere(file.path);
       return;
     }
+    const { sha256, pieces } = listed;
     const path = `${this.folder}/${sha256}`;
     Deno.renameSync(file.path, path);
     file.path = path;
     file.sha256 = sha256;
+    file.pieces = pieces;
     this.listener?.({ bytes: file.bytes, sha256 });
   }
 }

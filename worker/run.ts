@@ -16,6 +16,7 @@ import { delay } from "../io/clock.ts";
 import { type Connected, connectTo, type IpMode } from "../io/connect.ts";
 import { Coprocesses } from "./coprocesses.ts";
 import { ownEnvironment } from "./environment.ts";
+import { Environments } from "./environments.ts";
 import { gpuFeatures } from "./features.ts";
 import type { ManagerSource } from "./find_manager.ts";
 import { Guard } from "./guard.ts";
@@ -52,6 +53,8 @@ export interface WorkerOptions {
   readonly coprocess: CoprocessSettings | null;
   /** Whether Python scripts may be run by forks of a Python that has imported their modules. */
   readonly warmPython: boolean;
+  /** Whether packed environments of tasks are unpacked once, and by the worker itself. */
+  readonly nativeEnvironments: boolean;
   /** Command line that starts this same wqx. */
   readonly wqx: readonly string[];
   readonly version: string;
@@ -126,6 +129,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     guard,
     coprocesses,
     watcher: { monitor, cgroups },
+    environments: environmentsFor(options, workspace, resources),
     identity,
     limits: options.limits,
     wrap: (command) => taskWrapper === undefined ? command : wrapCommand(taskWrapper, command),
@@ -163,6 +167,22 @@ function spawnerFor({ warmPython, debug }: WorkerOptions, folder: string): Spawn
   const plain = openSpawner({ owner: folder });
   if (!warmPython) return plain;
   return WarmSpawner.over(plain, { folder, debug: (line) => debug("wq", line) });
+}
+
+/** A wrapper of tasks may start them where the worker's folders are not. */
+function environmentsFor(
+  { nativeEnvironments, taskWrapper, log, debug }: WorkerOptions,
+  workspace: Workspace,
+  { diskMb }: Resources,
+): Environments | null {
+  if (!nativeEnvironments || taskWrapper !== undefined) return null;
+  return new Environments({
+    folder: `${workspace.path}/environments`,
+    bytesMax: diskMb * 1024 ** 2,
+    cachePath: (name) => workspace.cachePath(name),
+    log,
+    debug: (line) => debug("wq", line),
+  });
 }
 
 type Parts = Omit<SessionParts, "identity"> & {

@@ -20,7 +20,9 @@ import { within } from "../io/clock.ts";
 import { copyOut, nowhere, removeIfThere, type Sink } from "../io/files.ts";
 import type { Link } from "../io/link.ts";
 import { Outbox } from "../io/outbox.ts";
+import { Assemblies } from "./assembly.ts";
 import { environmentOf, ownEnvironment } from "./environment.ts";
+import type { Environments, Held } from "./environments.ts";
 import { deliveryCommand, Obtainer } from "./obtain.ts";
 import { sendCached } from "./send_cached.ts";
 import type { Coprocesses } from "./coprocesses.ts";
@@ -39,7 +41,7 @@ const farewellMs = 1000;
 /** As of a command that SIGKILL ended. */
 const killedExitCode = 9;
 
-/** Of the worker's disk, for files that are kept from one link to the next. */
+/** Of the worker's disk, each for files and for environments that are kept from link to link. */
 const keptShareMax = 1 / 4;
 
 export interface SessionEnd {
@@ -61,8 +63,10 @@ export interface Leave {
 interface Attempt {
   readonly sandbox: Sandbox;
   steps: Promise<void>;
-  /** What runs of it. */
+  /** What runs of it, or waits. */
   process: Pick<TaskProcess, "kill"> | null;
+  /** Where its command names one that this worker has unpacked. */
+  environment: Held | null;
   forgotten: boolean;
 }
 
@@ -73,6 +77,8 @@ export interface SessionParts {
   /** `null` where there are none. */
   readonly coprocesses: Coprocesses | null;
   readonly watcher: Watcher;
+  /** `null`: their archives are left to the programs that come with them. */
+  readonly environments: Environments | null;
   readonly identity: WorkerIdentity;
   readonly limits: WorkerLimits;
   /** What is run for a task's command, e.g. inside a wrapper. */
@@ -88,6 +94,7 @@ export class Session {
   readonly #leaving = new Set<Promise<void>>();
   #sink: Sink = nowhere;
   readonly #obtainer: Obtainer;
+  readonly #assemblies: Assemblies;
   readonly #ownEnvironment = ownEnvironment();
   #serial = 0;
   /** Of running tasks, not told yet. */
@@ -102,6 +109,7 @@ export class Session {
       this.#end ??= { why: messageOf(error), then: "reconnect" };
       link.close();
     });
+    this.#assemblies = new Assemblies(parts.workspace, (event) => this.#deliver(event));
     this.#obtainer = new Obtainer(parts.workspace, parts.spawner, (obtained) => {
       const { cacheName } = obtained;
       if (!obtained.ok) {
@@ -195,6 +203,7 @@ export class Session {
         this.#send(action.message);
         break;
       case "store":
+        this.#assemblies.forget(action.place.cacheName);
         this.#sink = workspace.store(action.place, action.mode);
         break;
       case "decline":
@@ -207,7 +216,15 @@ export class Session {
         workspace.makeLink(action.place, action.target);
         break;
       case "expect":
+        this.#assemblies.forget(action.source.cacheName);
         this.#obtainer.expect(action.source);
+        break;
+      case "assemble":
+        this.#obtainer.forget(action.offer.cacheName);
+        this.#assemblies.begin(action.offer, action.refused);
+        break;
+      case "fill":
+        this.#sink = this.#assemblies.fill(action.cacheName);
         break;
       case "deliver":
         this.#later(this.#giveAway(action));
@@ -226,6 +243,7 @@ export class Session {
         break;
       case "unlink":
         for (const name of action.names) {
+          this.#assemblies.forget(name);
           this.#obtainer.forget(name);
           if (workspace.has(name)) {
             workspace.unlink(name);
@@ -281,26 +299,53 @@ export class Session {
       sandbox: workspace.sandboxes.take(),
       steps: Promise.resolve(),
       process: null,
+      environment: null,
       forgotten: false,
     };
     this.#attempts.set(task.taskId, attempt);
     this.#step(attempt, async () => {
       const names = task.inputs.map((input) => input.cacheName);
-      const trouble = await this.#obtainer.need(names) ??
+      const trouble = await this.#obtainer.need(names) ?? await this.#assemblies.need(names) ??
         await workspace.stageIn(task, attempt.sandbox);
+      if (trouble === null) await this.#prepareEnvironment(task, attempt);
       return { type: "staged_in", taskId: task.taskId, trouble };
     });
   }
 
+  /** Other tasks go on while it is unpacked. */
+  async #prepareEnvironment(task: TaskBlock, attempt: Attempt): Promise<void> {
+    const { environments } = this.parts;
+    if (environments === null || task.coprocess !== undefined) return;
+    const waiting = new AbortController();
+    attempt.process = { kill: () => waiting.abort() };
+    const { command, inputs } = task;
+    const env = this.#environmentOf(task, attempt.sandbox);
+    attempt.environment = await environments.prepare({ command, inputs, env }, waiting.signal);
+    attempt.process = null;
+  }
+
+  #environmentOf(task: TaskBlock, { temporary }: Sandbox): Record<string, string> {
+    const { workspace } = this.parts;
+    const folders = { workspace: workspace.path, temporary, wqx: workspace.wqxPath };
+    return environmentOf(task, this.#ownEnvironment, folders);
+  }
+
   #start(task: TaskBlock): void {
     if (task.coprocess !== undefined) return this.#call(task, this.parts.coprocesses);
-    const { workspace, spawner, guard, watcher } = this.parts;
+    const { spawner, guard, watcher } = this.parts;
     const attempt = this.#attempts.get(task.taskId)!;
-    const { folder, temporary, printedPath } = attempt.sandbox;
+    const { folder, printedPath } = attempt.sandbox;
     this.#step(attempt, async () => {
-      const folders = { workspace: workspace.path, temporary, wqx: workspace.wqxPath };
-      const env = environmentOf(task, this.#ownEnvironment, folders);
-      const command = this.parts.wrap(task.command);
+      const prepared = attempt.environment?.prepared;
+      if (prepared?.kind === "failed") {
+        Deno.writeTextFileSync(printedPath, `${prepared.why}\n`, { mode: 0o600 });
+        const exit = { exitCode: 1, wallMs: 0, measured: null };
+        return { type: "exited", taskId: task.taskId, exit };
+      }
+      const { command, env } = prepared ?? {
+        command: this.parts.wrap(task.command),
+        env: this.#environmentOf(task, attempt.sandbox),
+      };
       let watched: WatchedTask | null = null;
       const ending = () => watched?.ending();
       const request = { command, cwd: folder, env, outputPath: printedPath, ending };
@@ -364,6 +409,7 @@ export class Session {
     attempt.forgotten = true;
     attempt.process?.kill();
     this.#later(attempt.steps.then(async () => {
+      attempt.environment?.release();
       // What it printed may be on its way out.
       if (this.#end === null) await this.#outbox.drained();
       const { spawner, workspace } = this.parts;
@@ -458,9 +504,12 @@ export class Session {
     await this.#sink.abandon();
     for (const taskId of [...this.#attempts.keys()]) this.#forget(taskId);
     await this.#obtainer.stop();
+    await this.#assemblies.stop();
     await Promise.all(this.#leaving);
-    const { diskMb } = this.parts.identity.resources;
-    await this.parts.workspace.clear(diskMb * 1024 ** 2 * keptShareMax);
+    const { environments, identity: { resources: { diskMb } } } = this.parts;
+    const keptBytesMax = diskMb * 1024 ** 2 * keptShareMax;
+    await environments?.endOfSession(keptBytesMax);
+    await this.parts.workspace.clear(keptBytesMax);
   }
 }
 

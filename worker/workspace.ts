@@ -5,18 +5,23 @@
  *     bin/wqx                       starts this same wqx, for tasks that are wqx themselves
  *     cache/                        objects by cached name
  *     kept/                         files of earlier links by SHA-256, see kept.ts
+ *     environments/                 unpacked archives, see environments.ts
  *     tmp/                          $WORKER_TMPDIR, for programs of the user
  *     t.<n>/                        sandbox of an attempt, then of another
  *     out.<n>                       what its command printed
  *     .groups                       see guard.ts
  */
 import { messageOf, PeerProtocolError, UsageError } from "../core/errors.ts";
-import type { CachePlace, TaskBlock } from "../core/protocol/messages.ts";
+import { type CachePlace, fileFlag, type TaskBlock } from "../core/protocol/messages.ts";
+import { piecedBytesMin } from "../core/protocol/pieces.ts";
 import { startScript } from "../core/shell_words.ts";
 import { FileSink, nowhere, removeIfThere, type Sink } from "../io/files.ts";
 import { groupsFile } from "./guard.ts";
 import { Kept } from "./kept.ts";
 import { type Sandbox, Sandboxes } from "./sandboxes.ts";
+
+/** Files that are set aside for their pieces. */
+const replacedMax = 4;
 
 export interface WorkspaceOptions {
   /** Folder in which it is made. */
@@ -32,6 +37,11 @@ export class Workspace implements AsyncDisposable {
   readonly #notStored = new Map<string, string>();
   /** Cached names of files whose bytes came from a manager. */
   readonly #sent = new Set<string>();
+  /** Those that tasks named as inputs that stay. */
+  readonly #staying = new Set<string>();
+  /** Paths of such files that were unlinked: another version of them may come. The oldest first. */
+  readonly #replaced: string[] = [];
+  #serial = 0;
 
   readonly kept: Kept;
   readonly sandboxes: Sandboxes;
@@ -77,7 +87,7 @@ export class Workspace implements AsyncDisposable {
       finish: async () => {
         const trouble = await sink.finish();
         if (trouble !== null) this.#notStored.set(place.cacheName, trouble);
-        else if (place.inside === "") this.#noteSent(place.cacheName);
+        else if (place.inside === "") this.noteSent(place.cacheName);
         return trouble;
       },
     };
@@ -97,7 +107,18 @@ export class Workspace implements AsyncDisposable {
   /** Puts a file that was kept into the cache. Throws an Error that says why it cannot. */
   async takeKept(sha256: string, cacheName: string, signal: AbortSignal): Promise<void> {
     await this.kept.take(sha256, this.cachePath(cacheName), signal);
-    this.#noteSent(cacheName);
+    this.noteSent(cacheName);
+  }
+
+  /** Files that a manager sent on this link, the newest first. */
+  get sentPaths(): string[] {
+    const sent = [...this.#sent].map((name) => this.cachePath(name));
+    return [...this.#replaced, ...sent].reverse();
+  }
+
+  /** For a file that is not complete yet; no peer can guess it. */
+  partialPath(): string {
+    return this.cachePath(`.${crypto.randomUUID()}.partial`);
   }
 
   /** Throws PeerProtocolError for a directory that is there already: it might be a link. */
@@ -122,7 +143,8 @@ export class Workspace implements AsyncDisposable {
   /** At once, so that a `put` of the same name that follows on the link is not unlinked too. */
   unlink(cacheName: string): void {
     this.#notStored.delete(cacheName);
-    this.#sent.delete(cacheName);
+    const stays = this.#staying.delete(cacheName);
+    if (this.#sent.delete(cacheName) && stays) this.#setAside(cacheName);
     try {
       Deno.removeSync(this.cachePath(cacheName), { recursive: true });
     } catch (error) {
@@ -135,7 +157,8 @@ export class Workspace implements AsyncDisposable {
     const { folder } = sandbox;
     try {
       sandbox.make();
-      for (const { cacheName, sandboxName } of task.inputs) {
+      for (const { cacheName, sandboxName, flags } of task.inputs) {
+        if ((flags & fileFlag.cache) !== 0) this.#staying.add(cacheName);
         const target = `${folder}/${sandboxName}`;
         const parent = target.slice(0, target.lastIndexOf("/"));
         if (parent !== folder) Deno.mkdirSync(parent, { recursive: true });
@@ -171,13 +194,15 @@ export class Workspace implements AsyncDisposable {
   async clear(keepBytesMax: number): Promise<void> {
     this.#notStored.clear();
     this.sandboxes.forget();
-    const staying = new Set(["bin", groupsFile, "cache", "kept"]);
+    const staying = new Set(["bin", groupsFile, "cache", "kept", "environments"]);
     for await (const { name } of Deno.readDir(this.path)) {
       if (!staying.has(name)) await removeIfThere(`${this.path}/${name}`);
     }
     // Now that the sandboxes are gone, nothing else links to what is in the cache.
     await this.kept.add([...this.#sent].map((name) => this.cachePath(name)), keepBytesMax);
     this.#sent.clear();
+    this.#staying.clear();
+    this.#replaced.length = 0;
     await removeIfThere(`${this.path}/cache`);
     await this.#makeFolders();
   }
@@ -193,9 +218,25 @@ export class Workspace implements AsyncDisposable {
     await Deno.mkdir(`${this.path}/tmp`, { recursive: true });
   }
 
-  #noteSent(cacheName: string): void {
+  /** Its bytes came from a manager, or were put together as it said. */
+  noteSent(cacheName: string): void {
     this.#notStored.delete(cacheName);
+    this.#sent.delete(cacheName); // to become the newest
     this.#sent.add(cacheName);
+  }
+
+  #setAside(cacheName: string): void {
+    const path = this.cachePath(cacheName);
+    try {
+      const { isFile, size } = Deno.lstatSync(path);
+      if (!isFile || size < piecedBytesMin) return;
+      const aside = this.cachePath(`.replaced.${++this.#serial}`);
+      Deno.renameSync(path, aside);
+      this.#replaced.push(aside);
+      if (this.#replaced.length > replacedMax) Deno.removeSync(this.#replaced.shift()!);
+    } catch {
+      // It is not there, or cannot be moved: then it is removed as any other.
+    }
   }
 
   #pathOf({ cacheName, inside }: CachePlace): string {

@@ -32,13 +32,21 @@ export class FileCutter {
     return this.entries - this.#at;
   }
 
-  /** The next chunk, near `size` (at least 1); `null` at the end of the file. */
-  next(size: number): Range | null {
+  /** Where the next chunk starts. */
+  get at(): number {
+    return this.#at;
+  }
+
+  /**
+   * The next chunk, near `size` (at least 1), unless it is known where it stops; `null` at the end
+   * of the file.
+   */
+  next(size: number, stop: number | null = null): Range | null {
     if (this.eventsLeft === 0) return null;
     this.#size = this.#planned(size);
     this.#asked = size;
     const start = this.#at;
-    this.#at = Math.min(this.entries, start + this.#size);
+    this.#at = Math.min(this.entries, stop ?? start + this.#size);
     return { start, stop: this.#at };
   }
 

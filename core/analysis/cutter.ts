@@ -1,6 +1,7 @@
 /** All files of a run, cut into chunks one by one: each event once, whatever the sizes. */
 import type { ChunkSizer } from "../chunks/sizer.ts";
 import { chunksOf, FileCutter, type Range } from "./chunks.ts";
+import type { Outgrown } from "./failure.ts";
 import type { InputFile } from "./spec.ts";
 
 /** A file as preprocessing found it. */
@@ -16,6 +17,29 @@ export interface Chunk {
   readonly range: Range;
 }
 
+/** How the events were cut before, by a manager that has gone. */
+export interface KnownCuts {
+  /** Where the chunk stops that starts there; `null`: there was none. */
+  stopOf(file: InputFile, start: number): number | null;
+  /** How a chunk, or a piece of one, was cut again; `null`: it was not, as far as is known. */
+  splitOf(file: InputFile, range: Range): KnownSplit | null;
+  /** It went to a task as it is. */
+  isWhole(file: InputFile, range: Range): boolean;
+}
+
+export interface KnownSplit {
+  /** Events of a piece. */
+  readonly size: number;
+  /** What its task had outgrown; `null`: it was found to be too large before it ran. */
+  readonly outgrown: Outgrown | null;
+}
+
+export const noneKnown: KnownCuts = {
+  stopOf: () => null,
+  splitOf: () => null,
+  isWhole: () => false,
+};
+
 interface Part {
   readonly found: FoundFile;
   readonly cutter: FileCutter;
@@ -30,6 +54,8 @@ interface Queue {
 export class Cutter {
   /** Of all chunks that there will be. */
   readonly eventsTotal: number;
+  /** The same, of each file that was found. */
+  readonly eventsOf = new Map<InputFile, number>();
   readonly #queues: Queue[] = [];
   #eventsCut = 0;
   readonly #cutOf = new Map<string, number>();
@@ -39,6 +65,7 @@ export class Cutter {
     files: readonly FoundFile[],
     private readonly sizer: ChunkSizer,
     private readonly chunksMax: number | null,
+    private readonly known: KnownCuts = noneKnown,
   ) {
     for (const found of files) {
       const { dataset } = found.file;
@@ -47,7 +74,8 @@ export class Cutter {
       if (queue === undefined) this.#queues.push({ dataset, parts: [part] });
       else queue.parts.push(part);
     }
-    this.eventsTotal = this.#eventsWithin(files);
+    this.#plan(files);
+    this.eventsTotal = [...this.eventsOf.values()].reduce((sum, events) => sum + events, 0);
     this.#dropEmpty();
   }
 
@@ -58,7 +86,8 @@ export class Cutter {
     if (part === undefined) return null;
     const { file, uuid } = part.found;
     const rest = { events: this.eventsTotal - this.#eventsCut, chunksOut };
-    const range = part.cutter.next(this.sizer.sizeFor(file.dataset, rest))!;
+    const size = this.sizer.sizeFor(file.dataset, rest);
+    const range = part.cutter.next(size, this.known.stopOf(file, part.cutter.at))!;
     this.#eventsCut += range.stop - range.start;
     this.#cutOf.set(file.dataset, (this.#cutOf.get(file.dataset) ?? 0) + 1);
     this.#dropEmpty();
@@ -107,16 +136,17 @@ export class Cutter {
     return cutter.eventsLeft === 0 || count >= (this.chunksMax ?? Infinity);
   }
 
-  #eventsWithin(files: readonly FoundFile[]): number {
-    if (this.chunksMax === null) return files.reduce((sum, { entries }) => sum + entries, 0);
+  #plan(files: readonly FoundFile[]): void {
     const chunksOfDataset = new Map<string, number>();
-    let events = 0;
     for (const { file, entries } of files) {
+      if (this.chunksMax === null) {
+        this.eventsOf.set(file, entries);
+        continue;
+      }
       const before = chunksOfDataset.get(file.dataset) ?? 0;
       const chunks = chunksOf(entries, this.sizer.current).slice(0, this.chunksMax - before);
       chunksOfDataset.set(file.dataset, before + chunks.length);
-      events += chunks.at(-1)?.stop ?? 0;
+      this.eventsOf.set(file, chunks.at(-1)?.stop ?? 0);
     }
-    return events;
   }
 }

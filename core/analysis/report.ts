@@ -32,23 +32,35 @@ export interface ReportedTask {
   readonly attempts: readonly ReportedAttempt[];
 }
 
+/** Keeps sums only: a hundred thousand tasks are for the journal. */
 export class RunReport {
-  readonly tasks: ReportedTask[] = [];
   readonly #sums = new CategorySums();
 
   constructor(private readonly startedMs: number) {}
 
-  add(id: string, item: Item, end: TaskEnd, attempts: readonly Attempt[]): void {
+  /** Counts a task, and says what is to be reported of it. */
+  add(id: string, item: Item, end: TaskEnd, attempts: readonly Attempt[]): ReportedTask {
     const category = categoryOf[item.kind];
-    this.tasks.push({
+    const events = item.kind === "process" ? item.range.stop - item.range.start : null;
+    this.#sums.add(category, end.kind, attempts, events);
+    return {
       item: id,
       what: describeItem(item),
       category,
       end: end.kind,
       attempts: attempts.map((attempt) => this.#reported(attempt)),
-    });
-    const events = item.kind === "process" ? item.range.stop - item.range.start : null;
-    this.#sums.add(category, end.kind, attempts, events);
+    };
+  }
+
+  /** Counts a task of an earlier manager of the run. */
+  addReported({ category, end, attempts }: ReportedTask, events: number | null): void {
+    const counted = attempts.map(({ wallMs, cpuMs, memoryMb }) => ({
+      wallMs,
+      measured: cpuMs === null
+        ? null
+        : { cpuUserMs: cpuMs, cpuSystemMs: 0, memoryPeakMb: memoryMb ?? 0 },
+    }));
+    this.#sums.add(category, end, counted, events);
   }
 
   /** A row for each category that had tasks, in the order of the run. */

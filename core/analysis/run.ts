@@ -11,12 +11,13 @@ import type { ChunkSizer } from "../chunks/sizer.ts";
 import { type Rng, seededRng } from "../env.ts";
 import type { TaskEnd } from "../scheduler/tasks.ts";
 import { piecesOf, type Range } from "./chunks.ts";
-import { Cutter } from "./cutter.ts";
+import { Cutter, type KnownCuts, type KnownSplit, noneKnown } from "./cutter.ts";
 import { describeLimit, failureMessage, isBadFile, type Outgrown, outgrown } from "./failure.ts";
 import { type Category, describeItem, type Item, type Part } from "./items.ts";
 import type { Outcome } from "./job.ts";
+import { Coverage, type Missing } from "./missing.ts";
 import type { ChunkCounts } from "./progress.ts";
-import type { AnalysisSpec } from "./spec.ts";
+import type { AnalysisSpec, InputFile } from "./spec.ts";
 import { type Grown, type Merge, MergeTree } from "./tree.ts";
 
 /** An item whose task is over. */
@@ -51,6 +52,12 @@ export type Stopped =
   | { readonly kind: "failed"; readonly message: string }
   | { readonly kind: "interrupted" };
 
+/** A chunk, or a piece of one, that was cut again. */
+export interface Split extends KnownSplit {
+  readonly file: InputFile;
+  readonly range: Range;
+}
+
 export interface RunEnd {
   /** The merged result; `null` if nothing at all was processed. */
   readonly result: Part | null;
@@ -79,8 +86,12 @@ export class AnalysisRun {
   /** Of chunks that were cut again. */
   readonly #pieces: ProcessItem[] = [];
   readonly #notes: string[] = [];
+  readonly #splits: Split[] = [];
+  readonly #covered = new Coverage();
   #stopped: Stopped | null = null;
   #outstanding = 0;
+  /** Events that are to be processed of each file; empty before that is known. */
+  #planned: ReadonlyMap<InputFile, number> = new Map();
   #eventsTotal: number | null = null;
   #eventsSubmitted = 0;
   #eventsProcessed = 0;
@@ -92,11 +103,13 @@ export class AnalysisRun {
   /**
    * @param postprocess the processor has a last word on the merged result
    * @param chance for the model of coffea, which tries other sizes at random
+   * @param known how an earlier manager cut the events
    */
   constructor(
     readonly spec: AnalysisSpec,
     postprocess: boolean,
     chance: Rng = seededRng(1),
+    private readonly known: KnownCuts = noneKnown,
   ) {
     this.#seen = new Array(spec.files.length).fill(null);
     this.#sizer = sizerOf(spec, chance);
@@ -174,6 +187,16 @@ export class AnalysisRun {
     return [...this.#notes.splice(0), ...this.#sizer.takeNotes()];
   }
 
+  /** What was cut again since the last call, if that was not known before. */
+  takeSplits(): Split[] {
+    return this.#splits.splice(0);
+  }
+
+  /** What is not in the result, or not yet. */
+  get missing(): Missing[] {
+    return this.#covered.missing(this.spec.files, (file) => this.#planned.get(file) ?? null);
+  }
+
   get counts(): {
     phase: Phase["name"];
     preprocessed: number;
@@ -224,9 +247,7 @@ export class AnalysisRun {
       return { kind: "preprocess", file };
     }
     for (let item = this.#nextChunk(phase.cutter); item !== null;) {
-      const size = this.#sizer.sizeWithin(item.file.dataset, eventsOf(item.range));
-      if (size >= eventsOf(item.range) || !this.#mayBeCut(item)) return item;
-      this.#cutAgain(item, size);
+      if (!this.#cutBefore(item)) return item;
       item = this.#nextChunk(phase.cutter);
     }
     return null;
@@ -251,7 +272,34 @@ export class AnalysisRun {
     return eventsOf(range) > 1 && piece.length < this.spec.retries;
   }
 
-  #cutAgain(item: ProcessItem, size: number): void {
+  /** Cuts it again before it runs, where that is known to be needed; false if it is not. */
+  #cutBefore(item: ProcessItem): boolean {
+    const { file, range } = item;
+    const { dataset } = file;
+    const events = eventsOf(range);
+    const split = this.known.splitOf(file, range);
+    if (split !== null) {
+      const { size, outgrown } = split;
+      if (outgrown !== null) {
+        this.#sizer.exhausted({ dataset, events, ...outgrown });
+        this.#split++;
+      }
+      this.#cutInto(item, size);
+      return true;
+    }
+    if (this.known.isWhole(file, range)) return false;
+    const size = this.#sizer.sizeWithin(dataset, events);
+    if (size >= events || !this.#mayBeCut(item)) return false;
+    this.#cutAgain(item, size, null);
+    return true;
+  }
+
+  #cutAgain(item: ProcessItem, size: number, outgrown: Outgrown | null): void {
+    this.#splits.push({ file: item.file, range: item.range, size, outgrown });
+    this.#cutInto(item, size);
+  }
+
+  #cutInto(item: ProcessItem, size: number): void {
     const ranges = piecesOf(item.range, size);
     this.#smallest = Math.min(this.#smallest, size);
     this.#tree.split(item.leaf, item.piece, ranges.length);
@@ -261,7 +309,7 @@ export class AnalysisRun {
   }
 
   #succeeded(ended: Ended): void {
-    const { item, outcome, resultPath, measured } = ended;
+    const { item, outcome, measured } = ended;
     if (outcome === null || !outcome.ok) {
       this.#failed(ended);
       return;
@@ -278,19 +326,20 @@ export class AnalysisRun {
       case "process": {
         const events = eventsOf(item.range);
         this.#eventsProcessed += events;
+        this.#covered.add(item.file, item.range);
         this.#sizer.succeeded({
           dataset: item.file.dataset,
           events,
           memoryMb: measured?.memoryPeakMb ?? null,
           wallMs: measured?.wallMs ?? null,
         });
-        this.#put(item, { path: resultPath, events });
+        this.#put(item, { path: ended.resultPath, events });
         break;
       }
       case "accumulate": {
         this.#merged++;
         const events = item.parts.reduce((sum, part) => sum + part.events, 0);
-        this.#put(item, { path: resultPath, events });
+        this.#put(item, { path: ended.resultPath, events });
         break;
       }
     }
@@ -327,7 +376,7 @@ export class AnalysisRun {
       measured,
     });
     this.#split++;
-    this.#cutAgain(item, size);
+    this.#cutAgain(item, size, limit);
     this.#notes.push(
       `Exhausted ${describeLimit(limit)} ${describeItem(item)}` +
         `${host === null ? "" : ` on host ${host}`}; cut into pieces of ${size} events`,
@@ -390,7 +439,8 @@ export class AnalysisRun {
       const seen = this.#seen[i] ?? null;
       return seen === null ? [] : [{ file, ...seen }];
     });
-    const cutter = new Cutter(found, this.#sizer, this.spec.chunksMax);
+    const cutter = new Cutter(found, this.#sizer, this.spec.chunksMax, this.known);
+    this.#planned = cutter.eventsOf;
     this.#eventsTotal = cutter.eventsTotal;
     if (cutter.isDone) {
       const why = this.leftOut.length === this.spec.files.length

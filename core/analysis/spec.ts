@@ -56,6 +56,14 @@ export interface CoffeaSpec {
   readonly inputs: readonly string[];
 }
 
+/** The archive of a packed environment. */
+export interface EnvironmentFile {
+  /** Absolute. */
+  readonly path: string;
+  /** As the analysis or the task list names it. */
+  readonly written: string;
+}
+
 export interface AnalysisSpec {
   readonly name: string;
   /** In the order of the YAML; chunks, results and reports keep it. */
@@ -84,6 +92,8 @@ export interface AnalysisSpec {
   /** How often a failed task is tried again. */
   readonly retries: number;
   readonly skipBadFiles: boolean;
+  /** The archive of a packed environment, in which processors of coffea and commands run. */
+  readonly environment?: EnvironmentFile;
   /** Absolute path of the x509 proxy that tasks with files of XRootD are sent. */
   readonly x509Proxy?: string;
 }

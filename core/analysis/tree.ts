@@ -169,7 +169,10 @@ export class MergeTree<Part> {
     if (!this.#closed && this.#leafCount <= this.fanIn ** level) return { merges: [] };
     row.begun[index] = true;
     const first = index * this.fanIn;
-    const children = this.#level(level - 1).parts.slice(first, first + this.fanIn);
+    const below = this.#level(level - 1).parts;
+    const children = below.slice(first, first + this.fanIn);
+    // Not needed any more: of a hundred thousand it is felt.
+    below.fill(null, first, first + children.length);
     const parts = children.filter((part) => part !== null) as Part[];
     const final = this.#isRoot(level);
     if (parts.length > 1 || (parts.length === 1 && final && this.alwaysMergeRoot)) {

@@ -7,8 +7,10 @@
  *   11  `puturl`, `putcmd`, `cache-update`, `cache-invalid`; a failed stage-in is a result
  * wqx adds nothing that a peer must understand. It says more in `info` lines, whose unknown keys
  * every peer ignores: `wqx` in the greeting, `wqx-measured` before a result, `wqx-holds` of files
- * that the worker still has. Only a worker that said the last is sent `wqx-take`.
+ * that the worker still has. Only a worker that said the last is sent `wqx-take`, and only one that
+ * said `wqx-pieces` is sent files in pieces (see pieces.ts).
  */
+import type { PieceList } from "../pieces.ts";
 
 /** The protocol that wqx speaks when nothing else is known of the peer. */
 export const protocolVersion = 11;
@@ -131,6 +133,18 @@ export type Order =
     readonly target: string;
     readonly cacheName: string;
   }
+  /** `wqx-pieces`: a file by its pieces, which the list names; answered by `lacks`. */
+  | {
+    readonly type: "offer";
+    readonly cacheName: string;
+    readonly mode: number;
+    /** Of the whole file; lower-case hexadecimal. */
+    readonly sha256: string;
+    readonly bytes: number;
+    readonly pieces: PieceList;
+  }
+  /** `wqx-fill`: the bytes of those pieces that the worker lacks, in order. */
+  | ({ readonly type: "fill"; readonly cacheName: string } & WithPayload)
   | { readonly type: "send_results" }
   | ({ readonly type: "get" } & NamedObject)
   | { readonly type: "kill"; readonly taskId: number }
@@ -196,6 +210,8 @@ export type ToManager =
     readonly wallUs: number;
   }
   | ({ readonly type: "cache-invalid"; readonly cacheName: string } & WithPayload)
+  /** `wqx-lacks`: which pieces of the file that was offered first; a bit for each. */
+  | ({ readonly type: "lacks"; readonly cacheName: string } & WithPayload)
   | { readonly type: "thirdput-complete"; readonly value: number }
   /** Not from workers: `queue_status` and its like, and browsers. */
   | { readonly type: "status"; readonly request: string }

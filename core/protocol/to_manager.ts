@@ -101,6 +101,8 @@ function parse(fields: Fields): ToManager {
       };
     case "cache-invalid":
       return { type: "cache-invalid", cacheName: fields.word(0), length: fields.bytes(1) };
+    case "wqx-lacks":
+      return { type: "lacks", cacheName: fields.word(0), length: fields.bytes(1) };
     case "thirdput-complete":
       return { type: "thirdput-complete", value: fields.integer(0) };
     case "GET":
@@ -176,6 +178,8 @@ function text(m: ToManager): string {
       return `cache-update ${m.cacheName} ${m.bytes} ${m.wallUs}`;
     case "cache-invalid":
       return `cache-invalid ${m.cacheName} ${m.length}`;
+    case "lacks":
+      return `wqx-lacks ${m.cacheName} ${m.length}`;
     case "thirdput-complete":
       return `thirdput-complete ${m.value}`;
     case "tlq":

@@ -1,6 +1,7 @@
 /** Manager → worker: lines to messages and back. */
 import { concat } from "../bytes.ts";
 import { PeerProtocolError, unreachable } from "../errors.ts";
+import { entryBytes } from "../pieces.ts";
 import type { Grammar, Parsed } from "./decoder.ts";
 import { Fields } from "./fields.ts";
 import { isSha256 } from "./held.ts";
@@ -17,6 +18,7 @@ import {
   type ToWorker,
 } from "./messages.ts";
 import { checkCacheName, checkSandboxName, decodeName, encodeName } from "./names.ts";
+import { checkedPieces, pieceCountMax } from "./pieces.ts";
 
 const utf8 = new TextEncoder();
 const fromUtf8 = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -38,7 +40,7 @@ const targetBytesMax = 4096;
 /** Whose bytes are awaited: of the open block, or of a message that they complete. */
 type Awaiting =
   | { readonly what: "command" | "coprocess" | "env" }
-  | { readonly what: "message"; readonly complete: (text: string) => ToWorker };
+  | { readonly what: "message"; readonly complete: (bytes: Uint8Array) => ToWorker };
 
 export class ToWorkerGrammar implements Grammar<ToWorker> {
   #block: Block | null = null;
@@ -56,8 +58,8 @@ export class ToWorkerGrammar implements Grammar<ToWorker> {
   blob(bytes: Uint8Array): ToWorker | null {
     const awaiting = this.#awaiting!;
     this.#awaiting = null;
+    if (awaiting.what === "message") return awaiting.complete(bytes);
     const text = fromUtf8.decode(bytes);
-    if (awaiting.what === "message") return awaiting.complete(text);
     if (awaiting.what !== "env") this.#block![awaiting.what] = text;
     else this.#block!.env.push(text);
     return null;
@@ -88,10 +90,10 @@ export class ToWorkerGrammar implements Grammar<ToWorker> {
         const cacheName = checkCacheName(fields.word(0));
         const mode = fields.octal(2);
         // Real managers end the text with NUL or not at all.
-        return this.#awaitMessage(fields.bytes(1, targetBytesMax), (text) => ({
+        return this.#awaitMessage(fields.bytes(1, targetBytesMax), (bytes) => ({
           type: "fetch",
           from: "url",
-          source: withoutNul(text),
+          source: withoutNul(bytes),
           cacheName,
           mode,
         }));
@@ -100,10 +102,17 @@ export class ToWorkerGrammar implements Grammar<ToWorker> {
       case "thirdput":
         return this.#third(fields);
       case "wqx-take": {
-        const source = fields.word(0);
-        if (!isSha256(source)) throw fields.bad("field 1 is no SHA-256 in hexadecimal");
+        const source = sha256In(fields);
         const cacheName = checkCacheName(decodeName(fields.word(1)));
         return message({ type: "fetch", from: "kept", source, cacheName, mode: fields.octal(2) });
+      }
+      case "wqx-pieces":
+        return this.#offer(fields);
+      case "wqx-fill": {
+        const cacheName = checkCacheName(decodeName(fields.word(0)));
+        const length = fields.bytes(1);
+        const fill = { type: "fill", cacheName, length } as const;
+        return { kind: "message", message: fill, payloadBytes: length };
       }
       case "task":
         this.#block = emptyBlock(fields.integer(0));
@@ -142,10 +151,10 @@ export class ToWorkerGrammar implements Grammar<ToWorker> {
         return this.#put(fields, place());
       case "symlink": {
         const where = place();
-        return this.#awaitMessage(fields.bytes(1, targetBytesMax), (text) => ({
+        return this.#awaitMessage(fields.bytes(1, targetBytesMax), (bytes) => ({
           type: "symlink",
           ...where,
-          target: withoutNul(text),
+          target: withoutNul(bytes),
         }));
       }
       case "dir": {
@@ -167,6 +176,19 @@ export class ToWorkerGrammar implements Grammar<ToWorker> {
     const length = fields.bytes(1);
     const put = { type: "put", ...place, length, mode: fields.octal(2) } as const;
     return { kind: "message", message: put, payloadBytes: length };
+  }
+
+  #offer(fields: Fields): Parsed<ToWorker> {
+    const sha256 = sha256In(fields);
+    const cacheName = checkCacheName(decodeName(fields.word(1)));
+    const mode = fields.octal(2);
+    const bytes = fields.bytes(3);
+    const count = fields.bytes(4, pieceCountMax);
+    return this.#awaitMessage(count * entryBytes, (entries) => {
+      // What was fed may be used again.
+      const pieces = checkedPieces(entries.slice(), bytes, cacheName);
+      return { type: "offer", cacheName, mode, sha256, bytes, pieces };
+    });
   }
 
   #third(fields: Fields): Parsed<ToWorker> {
@@ -230,7 +252,7 @@ export class ToWorkerGrammar implements Grammar<ToWorker> {
     }
   }
 
-  #awaitMessage(blobBytes: number, complete: (text: string) => ToWorker): Parsed<ToWorker> {
+  #awaitMessage(blobBytes: number, complete: (bytes: Uint8Array) => ToWorker): Parsed<ToWorker> {
     this.#awaiting = { what: "message", complete };
     return { kind: "part", blobBytes };
   }
@@ -253,8 +275,14 @@ function message(m: ToWorker): Parsed<ToWorker> {
   return { kind: "message", message: m };
 }
 
-function withoutNul(text: string): string {
-  return text.replace(/\0+$/, "");
+function sha256In(fields: Fields): string {
+  const sha256 = fields.word(0);
+  if (!isSha256(sha256)) throw fields.bad("field 1 is no SHA-256 in hexadecimal");
+  return sha256;
+}
+
+function withoutNul(bytes: Uint8Array): string {
+  return fromUtf8.decode(bytes).replace(/\0+$/, "");
 }
 
 function emptyBlock(taskId: number): Block {
@@ -295,12 +323,13 @@ function taskFile(fields: Fields): TaskFile {
  * RangeError if a line would be too long.
  */
 export function encodeToWorker(m: ToWorker, dialect: Dialect = newestDialect): Uint8Array {
+  if (m.type === "offer") return concat([utf8.encode(textToWorker(m)), m.pieces.entries]);
   if (m.type !== "task") return utf8.encode(textToWorker(m, dialect));
   const pieces = blockPieces(m, dialect);
   return concat(pieces.map((piece) => typeof piece === "string" ? utf8.encode(piece) : piece));
 }
 
-/** The same for all but task blocks, as text. */
+/** The same for all but task blocks, as text; of an offer without its list. */
 export function textToWorker(m: Order, dialect: Dialect = newestDialect): string {
   switch (m.type) {
     case "put":
@@ -316,6 +345,14 @@ export function textToWorker(m: Order, dialect: Dialect = newestDialect): string
       return fetchText(m, dialect);
     case "thirdput":
       return line(`thirdput ${m.to === "command" ? 1 : 2} ${m.cacheName} ${m.target}`);
+    case "offer": {
+      const { sha256, cacheName, bytes, pieces } = m;
+      const mode = m.mode.toString(8);
+      const name = encodeName(cacheName);
+      return line(`wqx-pieces ${sha256} ${name} 0${mode} ${bytes} ${pieces.count}`);
+    }
+    case "fill":
+      return line(`wqx-fill ${encodeName(m.cacheName)} ${m.length}`);
     case "send_results":
       return line("send_results -1");
     case "get":

@@ -2,6 +2,7 @@
 import type { TaskId, WorkerId } from "../ids.ts";
 import type { Order, TaskBlock, ToManager } from "../protocol/messages.ts";
 import type { OwnerOrder } from "./orders.ts";
+import type { Offer } from "./pieces.ts";
 import type { Attempt, Task, TaskEnd, TaskInput, TaskSpec } from "./tasks.ts";
 
 /** What became of a payload whose place was given by a `receive` action. */
@@ -28,6 +29,8 @@ export type ManagerEvent =
     readonly bytes: number;
     /** The task that it is an input of. */
     readonly id?: TaskId;
+    /** It is a file that is to stay. */
+    readonly stays?: boolean;
   }
   /** It has left. */
   | { readonly type: "sent"; readonly worker: WorkerId; readonly id?: TaskId }
@@ -38,6 +41,8 @@ export type ManagerEvent =
     readonly cacheName: string;
     readonly sha256: string;
   }
+  /** In place of a body the worker was told of which pieces it consists. */
+  | { readonly type: "offered"; readonly worker: WorkerId; readonly offer: Offer }
   /** A `dispatch` was broken off before its task block, because an input could not be read. */
   | {
     readonly type: "input_unreadable";
@@ -54,7 +59,8 @@ export type ManagerEvent =
 
 /** Where a payload goes: into memory, into a local file, or away. */
 export type Place =
-  | { readonly kind: "printed" }
+  /** `whole`: also if it is more than is kept of what a task prints. */
+  | { readonly kind: "printed"; readonly whole?: true }
   | { readonly kind: "file"; readonly path: string }
   /** Into an existing file, from `offset` on; what lay behind it goes. */
   | { readonly kind: "update"; readonly path: string; readonly offset: number }
@@ -76,6 +82,14 @@ export type ManagerAction =
     readonly id: TaskId;
     readonly inputs: readonly TaskInput[];
     readonly block: TaskBlock;
+  }
+  /** These pieces of the file, so many bytes together, in one payload. */
+  | {
+    readonly type: "fill";
+    readonly worker: WorkerId;
+    readonly offer: Offer;
+    readonly lacking: readonly number[];
+    readonly bytes: number;
   }
   /** The payload that follows the last message goes there. */
   | { readonly type: "receive"; readonly worker: WorkerId; readonly into: Place }

@@ -53,6 +53,12 @@ export function learn(state: SchedulerState, task: Task, attempt: Attempt): void
   if (category.allocation.mode !== "fixed") category.lessons++;
 }
 
+/** What attempts of an earlier manager have said of a category. */
+export function remember(state: SchedulerState, category: string, seen: Observation): void {
+  const { allocation } = state.category(category);
+  if (allocation.mode !== "fixed") allocation.observe(seen, largest(state));
+}
+
 /**
  * After an attempt that outgrew its box: the task asks for more from now on (`null`), or why that
  * would be of no use.
@@ -94,7 +100,7 @@ function largest(state: SchedulerState): Resources | null {
 }
 
 /** `null` for an attempt that says nothing of what the task needs: lost, killed, not measured. */
-function observationOf(task: Task, attempt: Attempt): Observation | null {
+export function observationOf(task: Task, attempt: Attempt): Observation | null {
   const { ending, measured, box, wallMs, exitCode } = attempt;
   const exceeded = outgrew(attempt);
   if (exceeded === null && (exitCode === null || measured === null)) return null;

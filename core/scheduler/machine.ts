@@ -5,18 +5,19 @@
  *
  * The shell performs actions of one link in the order in which they were given.
  */
-import type { Wish } from "../allocation/policy.ts";
+import type { Observation, Wish } from "../allocation/policy.ts";
 import type { AllocationSummary } from "../allocation/report.ts";
 import { unreachable } from "../errors.ts";
 import type { TaskId, WorkerId } from "../ids.ts";
 import { resultCode } from "../protocol/messages.ts";
 import type { ManagerAction, ManagerEvent } from "./actions.ts";
 import { cancel, copiesOf, dispatch, endCopy, failed, loseWorker, submit } from "./attempts.ts";
-import { allocationSummaries, wishOf, wishOfLane } from "./allocation.ts";
+import { allocationSummaries, remember, wishOf, wishOfLane } from "./allocation.ts";
 import { factoryNames, limitFactories } from "./factories.ts";
 import { checkUp, endIfOverdue, noteFailure } from "./health.ts";
 import { defaultLimits } from "./limits.ts";
 import { obey } from "./orders.ts";
+import { noteFile, noteRate, offered } from "./pieces.ts";
 import { place, placeElsewhere } from "./place.ts";
 import { directoryFailed, received, stored } from "./reactions.ts";
 import { type SchedulerOptions, SchedulerState } from "./state.ts";
@@ -85,6 +86,11 @@ export class Scheduler {
   /** How the tasks of each category are sized now. */
   get allocations(): AllocationSummary[] {
     return allocationSummaries(this.#state);
+  }
+
+  /** What an attempt under an earlier manager says of the tasks of a category. */
+  remember(category: string, seen: Observation): void {
+    remember(this.#state, category, seen);
   }
 
   /** What the next attempt of a task asks for. */
@@ -216,6 +222,7 @@ export class Scheduler {
         break;
       case "sending":
         worker.transfers.out = { bytes: event.bytes, sinceMs: nowMs };
+        if (event.stays) noteFile(worker, event.bytes);
         if (event.id !== undefined) noteSending(state, worker, event.id, event.bytes);
         break;
       case "sent": {
@@ -224,6 +231,7 @@ export class Scheduler {
         if (out !== null) {
           worker.moved.bytes += out.bytes;
           worker.moved.ms += nowMs - out.sinceMs;
+          noteRate(worker, out.bytes, nowMs - out.sinceMs);
         }
         if (event.id !== undefined) noteSent(state, worker, event.id, nowMs);
         break;
@@ -231,6 +239,9 @@ export class Scheduler {
       case "taken":
         worker.holds.delete(event.sha256);
         worker.taking.add(event.cacheName);
+        break;
+      case "offered":
+        offered(worker, event.offer);
         break;
       case "received":
         received(state, worker, event.message, nowMs);

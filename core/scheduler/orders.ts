@@ -4,6 +4,7 @@ import type { MonitorMode } from "../monitor/mode.ts";
 import { copiesOf, endCopy, failed } from "./attempts.ts";
 import { dismiss, isIdle } from "./factories.ts";
 import type { Limits } from "./limits.ts";
+import { noteOver } from "./pieces.ts";
 import { asDeclared, type SchedulerState } from "./state.ts";
 import { hostOf } from "./workers.ts";
 
@@ -114,6 +115,7 @@ function invalidate(state: SchedulerState, cacheName: string, nowMs: number): vo
   const why = "one of its inputs was to be forgotten";
   for (const worker of [...state.holders.get(cacheName) ?? []]) {
     state.noteUncached(worker, cacheName);
+    noteOver(worker, cacheName);
     for (const id of [...worker.running]) {
       const task = state.tasks.get(id)!;
       if (!task.spec.inputs.some((input) => input.cacheName === cacheName)) continue;

@@ -5,15 +5,14 @@
 import { PeerProtocolError, unreachable } from "../errors.ts";
 import { type TaskId, taskId } from "../ids.ts";
 import { summaryBytesMax } from "../monitor/summary_reader.ts";
-import { heldCountMax, parseHolds } from "../protocol/held.ts";
-import { parseMeasured } from "../protocol/measured.ts";
-import { protocolsSpoken, resultCode, type ToManager } from "../protocol/messages.ts";
+import { resultCode, type ToManager } from "../protocol/messages.ts";
 import { checkSandboxName } from "../protocol/names.ts";
 import type { Place, Stored } from "./actions.ts";
 import { close, copiesOf, endCopies, endCopy, failed, finish } from "./attempts.ts";
-import { noteFactory } from "./factories.ts";
+import { greeted, info } from "./claims.ts";
 import { believe } from "./foreign_monitor.ts";
 import { noteFailure, noteSuccess } from "./health.ts";
+import { answeredOffer, fill, noteFailed, noteOver } from "./pieces.ts";
 import type { SchedulerState } from "./state.ts";
 import type { Copy, Report, Task } from "./tasks.ts";
 import {
@@ -44,40 +43,23 @@ export function received(
   message: ToManager,
   nowMs: number,
 ): void {
-  try {
+  orClose(state, worker, nowMs, () => {
     if (worker.greeting === null) greeted(state, worker, message);
     else react(state, worker, message, nowMs);
+  });
+}
+
+function orClose(
+  state: SchedulerState,
+  worker: WorkerState,
+  nowMs: number,
+  act: () => void,
+): void {
+  try {
+    act();
   } catch (error) {
     if (!(error instanceof PeerProtocolError)) throw error;
     close(state, worker, error.message, nowMs);
-  }
-}
-
-function greeted(state: SchedulerState, worker: WorkerState, message: ToManager): void {
-  switch (message.type) {
-    case "workqueue": {
-      const { protocol, hostname, os } = message;
-      if (!protocolsSpoken.some((spoken) => spoken === protocol)) {
-        const spoken = protocolsSpoken.toReversed().join(", ");
-        throw new PeerProtocolError(
-          `${hostname} speaks protocol ${protocol}, not one of ${spoken}`,
-        );
-      }
-      if (os === "foreman") {
-        throw new PeerProtocolError(`${hostname} is a foreman; connect its workers directly`);
-      }
-      worker.greeting = message;
-      worker.dialect = { ...worker.dialect, protocol };
-      return;
-    }
-    case "status":
-    case "http":
-      state.act({ type: "answer_status", worker: worker.id, question: message });
-      return;
-    case "auth":
-      throw new PeerProtocolError("it wants to authenticate, and this manager has no password");
-    default:
-      throw new PeerProtocolError(`Got "${message.type}" before the greeting`);
   }
 }
 
@@ -113,14 +95,23 @@ function react(
     case "cache-update":
       worker.complaints.delete(message.cacheName);
       worker.taking.delete(message.cacheName);
+      noteOver(worker, message.cacheName);
       break;
     case "cache-invalid":
       // It would go on trying the same source: unlinked, the next task sends it anew.
       state.noteUncached(worker, message.cacheName);
-      if (worker.taking.delete(message.cacheName)) noteBereft(state, worker, message.cacheName);
+      if (worker.taking.delete(message.cacheName)) {
+        noteBereft(state, worker, message.cacheName);
+        noteFailed(worker, message.cacheName);
+      }
       state.send(worker, { type: "unlink", cacheName: message.cacheName });
       receive(state, worker, { kind: "complaint", cacheName: message.cacheName }, message, nowMs);
       break;
+    case "lacks": {
+      const offer = answeredOffer(worker, message);
+      receive(state, worker, { kind: "lacking", offer }, message, nowMs);
+      break;
+    }
     case "name":
       state.act({ type: "answer_name", worker: worker.id });
       break;
@@ -162,37 +153,6 @@ function react(
       throw new PeerProtocolError(`Got "${message.type}" after the greeting`);
     default:
       unreachable(message);
-  }
-}
-
-function info(state: SchedulerState, worker: WorkerState, key: string, value: string): void {
-  switch (key) {
-    case "from-factory":
-      noteFactory(state, worker, value);
-      break;
-    case "wqx":
-      worker.speaksWqx = true;
-      break;
-    case "worker-end-time": {
-      const seconds = Number(value);
-      worker.stopsAtMs = seconds > 0 ? seconds * 1000 : null;
-      worker.dialect = { ...worker.dialect, endTimeInSeconds: true };
-      break;
-    }
-    case "wqx-measured": {
-      const parsed = parseMeasured(value);
-      if (parsed !== null && worker.running.has(taskId(parsed.taskId))) {
-        worker.measured.set(parsed.taskId, parsed.measured);
-      }
-      break;
-    }
-    case "wqx-holds": {
-      const held = parseHolds(value);
-      const { holds, speaksWqx, dialect } = worker;
-      // Before protocol 11 it could not say that it has lost it.
-      const isUsable = speaksWqx && dialect.protocol >= 11 && holds.size < heldCountMax;
-      if (held !== null && isUsable) holds.set(held.sha256, held.bytes);
-    }
   }
 }
 
@@ -412,6 +372,11 @@ export function stored(
     case "nobody":
     case "update":
       return;
+    case "lacking": {
+      const { offer } = receiving;
+      if (what.kind !== "printed") return;
+      return orClose(state, worker, nowMs, () => fill(state, worker, offer, what.bytes));
+    }
     case "complaint":
       if (what.kind === "printed") {
         const words = new TextDecoder().decode(what.bytes).trim().slice(0, complaintMax);
@@ -513,6 +478,8 @@ function placeFor(state: SchedulerState, receiving: Receiving): Place {
     case "complaint":
     case "summary":
       return { kind: "printed" };
+    case "lacking":
+      return { kind: "printed", whole: true };
     case "update":
       return { kind: "update", path: receiving.path, offset: receiving.offset };
     case "output": {

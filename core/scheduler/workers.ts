@@ -2,6 +2,7 @@
 import type { TaskId, WorkerId } from "../ids.ts";
 import type { Measured } from "../protocol/measured.ts";
 import { type Dialect, newestDialect, type ToManager } from "../protocol/messages.ts";
+import type { Offer, PieceTalk } from "./pieces.ts";
 import { minus, noResources, plus, type Resources } from "../resources.ts";
 
 /** Among the outputs of a task; or what `wqx monitor` wrote of it. */
@@ -57,10 +58,12 @@ export interface WorkerState {
   readonly complaints: Map<string, string>;
   /** Size in bytes, by SHA-256, of files that it has from earlier links and may be told to take. */
   readonly holds: Map<string, number>;
-  /** Cached names of those that it was told to take, until it says what came of it. */
+  /** Cached names of those, and of files in pieces, that it was told to take, until it says what came of it. */
   readonly taking: Set<string>;
   /** Those of `running` with an input that the worker should have taken, and could not. */
   readonly bereft: Set<TaskId>;
+  /** `null`: it knows nothing of files in pieces. */
+  pieces: PieceTalk | null;
   /** Where the bytes that follow go, while they follow. */
   receiving: Receiving | null;
   /** The transfer under way in each direction, for its deadline. */
@@ -95,6 +98,7 @@ export type Receiving =
   }
   | { readonly kind: "summary"; readonly task: TaskId }
   | { readonly kind: "complaint"; readonly cacheName: string }
+  | { readonly kind: "lacking"; readonly offer: Offer }
   | { readonly kind: "nobody" };
 
 export function newWorker(id: WorkerId, address: string, nowMs: number): WorkerState {
@@ -123,6 +127,7 @@ export function newWorker(id: WorkerId, address: string, nowMs: number): WorkerS
     holds: new Map(),
     taking: new Set(),
     bereft: new Set(),
+    pieces: null,
     receiving: null,
     transfers: { in: null, out: null },
     moved: { bytes: 0, ms: 0 },

@@ -77,8 +77,19 @@ export class Dependencies {
   ended(task: ListedTask, fault: Fault | null): Moves {
     if (!this.#given.delete(task.id)) throw new Error(`The ${describeTask(task)} is not out`);
     if (fault !== null) return { ready: [], doomed: this.#fail(task.id, fault) };
+    return this.#release(task.id);
+  }
+
+  /** The next task of the list was over before the run went on. */
+  wasOver(id: number, fault: Fault | null): Moves {
+    this.#lastId = id;
+    if (fault !== null) return { ready: [], doomed: this.#fail(id, fault) };
+    return this.#release(id);
+  }
+
+  #release(succeeded: number): Moves {
     const ready: ListedTask[] = [];
-    for (const id of this.#takeDependents(task.id)) {
+    for (const id of this.#takeDependents(succeeded)) {
       const waiting = this.#waiting.get(id);
       if (waiting === undefined || --waiting.missing > 0) continue;
       this.#waiting.delete(id);

@@ -1,7 +1,7 @@
 /** A task list after its file and the command line were read: what is to be run, and how. */
 import type { CategorySettings } from "../allocation/category.ts";
 import type { MonitorMode } from "../monitor/mode.ts";
-import type { LocalWorkers, ResourceRequest } from "../analysis/spec.ts";
+import type { EnvironmentFile, LocalWorkers, ResourceRequest } from "../analysis/spec.ts";
 import type { TaskOutput } from "../scheduler/tasks.ts";
 
 /** Where an input comes from; paths are absolute. */
@@ -45,6 +45,8 @@ export interface ListedTask {
   readonly name: string | null;
   readonly tag: string | null;
   readonly command: string;
+  /** A packed environment that the command runs in. */
+  readonly environment?: EnvironmentFile;
   /** Tasks that must have succeeded before. */
   readonly after: readonly Dependency[];
   readonly inputs: readonly ListedInput[];

@@ -56,6 +56,8 @@ export type WorkerEvent =
     readonly wallMs: number;
   }
   | { readonly type: "fetch_failed"; readonly cacheName: string; readonly why: string }
+  /** Answer to `assemble`: the body of `wqx-lacks`. */
+  | { readonly type: "lacking"; readonly cacheName: string; readonly bits: Uint8Array }
   /** A `thirdput` is done. */
   | { readonly type: "delivered"; readonly trouble: string | null }
   /** Sizes of watched files. */
@@ -80,6 +82,7 @@ export type WorkerEvent =
   | { readonly type: "tick"; readonly epochMs: number };
 
 export type FetchMessage = Extract<ToWorker, { type: "fetch" }>;
+export type OfferMessage = Extract<ToWorker, { type: "offer" }>;
 
 /** What the worker does once the link is closed. */
 export type Afterwards = "reconnect" | "terminate";
@@ -94,6 +97,14 @@ export type WorkerAction =
   | { readonly type: "make_link"; readonly place: CachePlace; readonly target: string }
   /** To be obtained when a task needs it; takes the place of an earlier source. */
   | { readonly type: "expect"; readonly source: FetchMessage }
+  /**
+   * Put a file together from pieces that there are. Answered by `lacking`, in order; after the
+   * `fill` that comes then, or without it, by `fetched` or `fetch_failed`. `refused`: it is not to
+   * be, for this reason.
+   */
+  | { readonly type: "assemble"; readonly offer: OfferMessage; readonly refused: string | null }
+  /** The payload of the message that was just received is what that file lacks. */
+  | { readonly type: "fill"; readonly cacheName: string }
   /** Give an output away; answered by `delivered`. */
   | { readonly type: "deliver"; readonly request: Extract<ToWorker, { type: "thirdput" }> }
   /** Look how large these files of the sandbox are; answered by `looked`. */

@@ -9,6 +9,7 @@ import { unreachable } from "../errors.ts";
 import { formatSizeMb } from "../units.ts";
 import { type Held, holdsInfo } from "../protocol/held.ts";
 import { measuredInfo } from "../protocol/measured.ts";
+import { piecesInfo } from "../protocol/pieces.ts";
 import {
   fileFlag,
   resultCode,
@@ -28,7 +29,7 @@ import { fits, minus, noResources, plus, type Resources } from "../resources.ts"
 
 type Transfer = Extract<
   ToWorker,
-  { type: "put" | "dir" | "symlink" | "dir_end" | "fetch" | "thirdput" }
+  { type: "put" | "dir" | "symlink" | "dir_end" | "fetch" | "offer" | "fill" | "thirdput" }
 >;
 
 /** Said of an object that could not be obtained; real managers do not read while they write. */
@@ -124,6 +125,9 @@ export class WorkerMachine {
       case "fetch_failed":
         this.#fetchFailed(event.cacheName, event.why);
         break;
+      case "lacking":
+        this.#tellLacking(event.cacheName, event.bits);
+        break;
       case "delivered":
         // Managers that understand it read 0 as success.
         this.#send({ type: "thirdput-complete", value: event.trouble === null ? 0 : 1 });
@@ -170,6 +174,7 @@ export class WorkerMachine {
     if (this.identity.project !== undefined) this.#send({ type: "name" });
     this.#send({ type: "info", key: "worker-id", value: id });
     this.#send({ type: "info", key: "wqx", value: version });
+    if (protocol >= 11) this.#send(piecesInfo);
     for (const held of holds) this.#tellHeld(held);
     for (const name of features) this.#send({ type: "feature", name });
     this.#send({ type: "alive" });
@@ -217,6 +222,8 @@ export class WorkerMachine {
       case "symlink":
       case "dir_end":
       case "fetch":
+      case "offer":
+      case "fill":
       case "thirdput":
         this.#busyMs = nowMs;
         this.#transfer(message);
@@ -262,16 +269,21 @@ export class WorkerMachine {
   }
 
   #put(message: Extract<ToWorker, { type: "put" }>): void {
+    const why = this.#whyTooLarge(message.length);
+    if (why === null) this.#act({ type: "store", place: message, mode: message.mode });
+    else this.#act({ type: "decline", place: message, why });
+  }
+
+  #whyTooLarge(bytes: number): string | null {
     const { diskMb } = this.identity.resources;
-    if (message.length <= diskMb * 1024 ** 2) {
-      this.#act({ type: "store", place: message, mode: message.mode });
-      return;
-    }
-    const sizeMb = Math.ceil(message.length / 1024 ** 2);
-    const why = `it is ${formatSizeMb(sizeMb)}, and this worker has ${
-      formatSizeMb(diskMb)
-    } of disk`;
-    this.#act({ type: "decline", place: message, why });
+    if (bytes <= diskMb * 1024 ** 2) return null;
+    const size = formatSizeMb(Math.ceil(bytes / 1024 ** 2));
+    return `it is ${size}, and this worker has ${formatSizeMb(diskMb)} of disk`;
+  }
+
+  #tellLacking(cacheName: string, bits: Uint8Array): void {
+    this.#send({ type: "lacks", cacheName, length: bits.length });
+    this.#act({ type: "send_body", body: bits });
   }
 
   #transfer(message: Transfer): void {
@@ -289,6 +301,14 @@ export class WorkerMachine {
         break;
       case "fetch":
         this.#act({ type: "expect", source: message });
+        break;
+      case "offer": {
+        const refused = this.#whyTooLarge(message.bytes);
+        this.#act({ type: "assemble", offer: message, refused });
+        break;
+      }
+      case "fill":
+        this.#act({ type: "fill", cacheName: message.cacheName });
         break;
       case "thirdput":
         this.#act({ type: "deliver", request: message });

@@ -10,7 +10,6 @@ Workers (`wqx worker HOST 9123`, or a Factory) need a Python with coffea on PATH
 its own WorkQueueExecutor.
 """
 import os
-import shutil
 import tempfile
 import warnings
 from dataclasses import dataclass, field
@@ -77,9 +76,12 @@ class WqxExecutor(ExecutorBase):
         Results that are merged by one task (default: 20).
     extra_input_files : list
         Files that tasks need beside the data, as modules of processors; sent once per worker.
-    environment_file, wrapper : str
-        A packed environment in which tasks run, and the program that starts them in it (default:
-        poncho_package_run of PATH).
+    environment_file : str
+        A packed environment in which tasks run: an archive of `wqx package create`. Workers then
+        need no Python of their own.
+    wrapper : str
+        The script that starts tasks in it on workers that are not of wqx (default: one that comes
+        with this module).
     python : str
         How workers start their Python (default: "python3").
     x509_proxy : str
@@ -117,7 +119,7 @@ class WqxExecutor(ExecutorBase):
     ssl: Union[bool, Tuple[str, str]] = False
     environment_file: Optional[str] = None
     extra_input_files: Sequence[str] = field(default_factory=list)
-    wrapper: Optional[str] = field(default_factory=lambda: shutil.which("poncho_package_run"))
+    wrapper: Optional[str] = None
     resource_monitor: str = "off"
     resources_mode: str = "max-seen"
     split_on_exhaustion: bool = True
@@ -160,12 +162,7 @@ class WqxExecutor(ExecutorBase):
             raise ValueError("WqxExecutor: treereduction must be 2 or more")
         if self.retries < 0:
             raise ValueError("WqxExecutor: retries must be 0 or more")
-        if self.environment_file and not self.wrapper:
-            raise ValueError(
-                "WqxExecutor: environment_file needs a wrapper that starts tasks in it, and there "
-                "is no poncho_package_run on PATH"
-            )
-        for name in ("environment_file", "password_file"):
+        for name in ("environment_file", "wrapper", "password_file"):
             path = getattr(self, name)
             if path and not os.path.isfile(path):
                 raise ValueError("WqxExecutor: there is no %s %s" % (name, path))

@@ -31,8 +31,7 @@ Deno.test("a report lists every task with its attempts, in ms since the start of
     attempt({ ending: lost, exitCode: null, wallMs: 0, endedMs: 1500.4 }),
     attempt({ worker: workerId("w2"), measured }),
   ];
-  report.add("p-0", chunk(0), success, attempts);
-  assert.deepEqual(report.tasks, [{
+  assert.deepEqual([report.add("p-0", chunk(0), success, attempts)], [{
     item: "p-0",
     what: 'processing events [0, 100) of "a.root" (dataset A)',
     category: "processing",

@@ -33,6 +33,7 @@ Deno.test("the greeting has all that managers wait for, in the order of real wor
     "workqueue",
     "info worker-id worker-7b117d8fba266f8cbce1cf140f978cf6",
     "info wqx 0.1.0",
+    "info wqx-pieces 1",
     "feature NVIDIA A100",
     "feature fast",
     "alive",

@@ -330,6 +330,7 @@ Deno.test("a volatile worker leaves by itself and comes back", async () => {
     symlinks: true,
     taskWrapper: undefined,
     warmPython: true,
+    nativeEnvironments: true,
     coprocess: null,
     wqx: ["wqx"],
     version: "1.2.3",

@@ -6,10 +6,13 @@ import { Decoder } from "../../core/protocol/decoder.ts";
 import type { ToManager } from "../../core/protocol/messages.ts";
 import { ToManagerGrammar } from "../../core/protocol/to_manager.ts";
 import { encodeToWorker } from "../../core/protocol/to_worker.ts";
+import { heldBytesMin } from "../../core/protocol/held.ts";
 import { checkScheduler } from "../../core/scheduler/check.ts";
 import type { ManagerAction, ManagerEvent, Place } from "../../core/scheduler/actions.ts";
 import type { Scheduler } from "../../core/scheduler/machine.ts";
+import { isCurrent, mayShare } from "../../core/scheduler/pieces.ts";
 import type { Task, TaskEnd, TaskInput, TaskSpec } from "../../core/scheduler/tasks.ts";
+import { listOf, piecesOf } from "./pieces.ts";
 import type { Timeline } from "./timeline.ts";
 import type { End, Wire } from "./wire.ts";
 import { sha256Of } from "./worker.ts";
@@ -150,6 +153,8 @@ export class SimManager {
         return line.wire!.send("worker", new TextEncoder().encode("sim\n"));
       case "dispatch":
         return this.#dispatch(line.wire!, action);
+      case "fill":
+        return this.#fill(line.wire!, action);
       case "make_directory":
       case "answer_status":
         return;
@@ -179,10 +184,15 @@ export class SimManager {
       }
       const { cacheName } = input;
       if (input.cache && this.#letTake(worker, cacheName, bytes, wire)) continue;
+      if (input.cache && this.#offer(worker, id, input, bytes, wire)) continue;
       const length = bytes.length;
       const put = { type: "put", cacheName, inside: "", length, mode: 0o644 } as const;
       wire.send("worker", encodeToWorker(put));
       wire.send("worker", bytes);
+      // As if they were large, which takes simulated links too long.
+      const sending = { bytes: heldBytesMin, stays: input.cache };
+      this.#deliver({ type: "sending", worker, id, ...sending });
+      this.#deliver({ type: "sent", worker, id });
     }
     wire.send("worker", encodeToWorker(block));
   }
@@ -195,6 +205,38 @@ export class SimManager {
     const take = { type: "fetch", from: "kept", source: sha256, cacheName, mode: 0o644 } as const;
     wire.send("worker", encodeToWorker(take));
     return true;
+  }
+
+  /** Whether the worker was asked which pieces it lacks. */
+  #offer(
+    worker: WorkerId,
+    id: TaskId,
+    { cacheName, source }: TaskInput,
+    bytes: Uint8Array,
+    wire: Wire,
+  ): boolean {
+    const state = this.options.scheduler.workers.get(worker);
+    if (state === undefined || source.kind !== "file") return false;
+    if (!mayShare(state, cacheName, heldBytesMin)) return false;
+    const pieces = listOf(bytes);
+    this.#deliver({ type: "offered", worker, offer: { cacheName, path: source.path, pieces, id } });
+    const file = { cacheName, mode: 0o644, sha256: sha256Of(bytes), bytes: bytes.length, pieces };
+    wire.send("worker", encodeToWorker({ type: "offer", ...file }));
+    return true;
+  }
+
+  #fill(
+    wire: Wire,
+    { worker, offer, lacking }: Extract<ManagerAction, { type: "fill" }>,
+  ): void {
+    const state = this.options.scheduler.workers.get(worker);
+    if (state === undefined || !isCurrent(state, offer)) return;
+    const { cacheName, path } = offer;
+    const file = this.options.unreadable() ? undefined : this.files.get(path);
+    const pieces = file === undefined ? [] : piecesOf(file);
+    const bytes = concat(pieces.filter((_, i) => lacking.includes(i)));
+    wire.send("worker", encodeToWorker({ type: "fill", cacheName, length: bytes.length }));
+    wire.send("worker", bytes);
   }
 
   #read({ source }: TaskInput): Uint8Array | null {

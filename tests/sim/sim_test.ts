@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { ManagerAction, ManagerEvent } from "../../core/scheduler/actions.ts";
 import { Scheduler } from "../../core/scheduler/machine.ts";
-import { runSeed } from "./world.ts";
+import { runSeed, type WorldOptions } from "./world.ts";
 
 /** How many worlds: a few for daily use, hundreds in the whole test. */
 const seeds = Number(Deno.env.get("WQX_SIM_SEEDS") ?? 60);
@@ -74,16 +74,22 @@ const canaries: Record<string, () => Scheduler> = {
     })(),
 };
 
-for (const [fault, scheduler] of Object.entries(canaries)) {
-  Deno.test(`the simulator catches a scheduler that ${fault}`, () => {
-    const caught = Array.from({ length: 20 }, (_, i) => i + 1).filter((seed) => {
-      try {
-        runSeed(seed, { scheduler });
-        return false;
-      } catch {
-        return true;
-      }
-    });
-    assert.ok(caught.length > 0, "20 worlds held, and none should have");
+function assertCaught(options: WorldOptions): void {
+  const caught = Array.from({ length: 20 }, (_, i) => i + 1).filter((seed) => {
+    try {
+      runSeed(seed, options);
+      return false;
+    } catch {
+      return true;
+    }
   });
+  assert.ok(caught.length > 0, "20 worlds held, and none should have");
 }
+
+for (const [fault, scheduler] of Object.entries(canaries)) {
+  Deno.test(`the simulator catches a scheduler that ${fault}`, () => assertCaught({ scheduler }));
+}
+
+Deno.test("the simulator catches workers that do not check a file which they put together", () => {
+  assertCaught({ gullible: true });
+});

@@ -4,18 +4,22 @@ import { concat } from "../../core/bytes.ts";
 import { monitorModeIn } from "../../core/monitor/mode.ts";
 import { PeerProtocolError } from "../../core/errors.ts";
 import { heldBytesMin } from "../../core/protocol/held.ts";
+import { encodeLacking } from "../../core/protocol/pieces.ts";
 import { Decoder } from "../../core/protocol/decoder.ts";
 import type { TaskBlock, ToWorker } from "../../core/protocol/messages.ts";
 import { encodeToManager } from "../../core/protocol/to_manager.ts";
 import { ToWorkerGrammar } from "../../core/protocol/to_worker.ts";
 import type {
   FetchMessage,
+  OfferMessage,
   WorkerAction,
   WorkerEvent,
   WorkerIdentity,
 } from "../../core/worker/actions.ts";
 import { WorkerMachine } from "../../core/worker/machine.ts";
+import { pieceName } from "../../core/pieces.ts";
 import { askedIn, cannotStart, monitored } from "./monitored.ts";
+import { piecesOf } from "./pieces.ts";
 import type { Timeline } from "./timeline.ts";
 import type { End, Wire } from "./wire.ts";
 
@@ -44,8 +48,10 @@ export interface SimWorkerOptions {
   readonly storeFails: () => boolean;
   /** What is left of earlier links, by content hash. */
   readonly kept: Files;
-  /** Whether a kept file turns out to be another one this time. */
+  /** Whether a kept file, or a piece of it, turns out to be another one this time. */
   readonly keptGarbled: () => boolean;
+  /** Whether a file that was put together gets its name unseen. */
+  readonly gullible: boolean;
   /** The link is over: by the manager, by a fault, or because the worker left. */
   readonly gone: (terminate: boolean) => void;
 }
@@ -56,6 +62,13 @@ interface Attempt {
   forgotten: boolean;
   /** It was killed: what it would have come to does not happen. */
   killed: boolean;
+}
+
+/** A file that is put together. */
+interface Assembly {
+  readonly offer: OfferMessage;
+  /** What is there of it, once it was looked for. */
+  found: (Uint8Array | null)[] | null;
 }
 
 export function sha256Of(bytes: Uint8Array): string {
@@ -73,7 +86,13 @@ export class SimWorker {
   readonly #sent = new Set<string>();
   /** To be taken from what is kept, when a task needs them. */
   readonly #sources = new Map<string, FetchMessage>();
-  #storing: { readonly name: string; readonly pieces: Uint8Array[] } | null = null;
+  readonly #assemblies = new Map<string, Assembly>();
+  #storing: {
+    readonly name: string;
+    readonly pieces: Uint8Array[];
+    /** It is what this one lacks; `null`: nobody asked for it. */
+    readonly filling?: Assembly | null;
+  } | null = null;
   #wire: Wire | null = null;
   #alive = true;
 
@@ -114,9 +133,11 @@ export class SimWorker {
           this.#deliver({ type: "received", message: m });
           continue;
         }
-        const { name, pieces } = this.#storing!;
+        const { name, pieces, filling } = this.#storing!;
         pieces.push(m.bytes.slice());
-        if (m.last && !this.options.storeFails()) this.#keep(name, concat(pieces));
+        if (!m.last) continue;
+        if (filling !== undefined) this.#complete(filling, concat(pieces));
+        else if (!this.options.storeFails()) this.#keep(name, concat(pieces));
       }
     } catch (error) {
       if (!(error instanceof PeerProtocolError)) throw error;
@@ -138,13 +159,23 @@ export class SimWorker {
         if (!(ofWqx && this.options.foreign)) this.#send(encodeToManager(message));
         break;
       }
+      case "assemble":
+        this.#assemble(action.offer);
+        break;
+      case "fill": {
+        const name = action.cacheName;
+        this.#storing = { name, pieces: [], filling: this.#assemblies.get(name) ?? null };
+        break;
+      }
       case "store":
+        this.#assemblies.delete(action.place.cacheName);
         this.#storing = { name: action.place.cacheName, pieces: [] };
         break;
       case "unlink":
         for (const name of action.names) this.#remove(name);
         break;
       case "expect":
+        this.#assemblies.delete(action.source.cacheName);
         this.#sources.set(action.source.cacheName, action.source);
         break;
       case "send_body":
@@ -199,7 +230,15 @@ export class SimWorker {
       killed: false,
     };
     this.#attempts.set(task.taskId, attempt);
-    this.#after(1, attempt, () => {
+    this.#link(task, attempt, 1);
+  }
+
+  #link(task: TaskBlock, attempt: Attempt, ms: number): void {
+    this.#after(ms, attempt, () => {
+      if (task.inputs.some(({ cacheName }) => this.#assemblies.has(cacheName))) {
+        this.#link(task, attempt, 50);
+        return null;
+      }
       let trouble: string | null = null;
       for (const { cacheName, sandboxName } of task.inputs) {
         this.#takeKept(cacheName);
@@ -220,6 +259,46 @@ export class SimWorker {
     this.#cache.delete(name);
     this.#sent.delete(name);
     this.#sources.delete(name);
+    this.#assemblies.delete(name);
+  }
+
+  /** Some of its pieces may be in other files. */
+  #assemble(offer: OfferMessage): void {
+    const { cacheName, pieces } = offer;
+    const assembly: Assembly = { offer, found: null };
+    this.#sources.delete(cacheName);
+    this.#assemblies.set(cacheName, assembly);
+    this.timeline.in(this.options.slowness, () => {
+      if (!this.#alive) return;
+      const there = new Map<string, Uint8Array>();
+      const sent = [...this.#sent].map((name) => this.#cache.get(name)!);
+      for (const file of [...this.options.kept.values(), ...sent]) {
+        for (const piece of piecesOf(file)) there.set(pieceName(piece), piece);
+      }
+      assembly.found = Array.from({ length: pieces.count }, (_, i) => {
+        const piece = there.get(pieces.nameOf(i)) ?? null;
+        return piece !== null && this.options.keptGarbled() ? piece.toReversed() : piece;
+      });
+      const lacking = assembly.found.flatMap((piece, i) => piece === null ? [i] : []);
+      this.#deliver({ type: "lacking", cacheName, bits: encodeLacking(pieces, lacking) });
+    });
+  }
+
+  #complete(assembly: Assembly | null, filled: Uint8Array): void {
+    if (assembly === null) return;
+    const { cacheName, sha256, pieces } = assembly.offer;
+    if (this.#assemblies.get(cacheName) !== assembly) return;
+    this.#assemblies.delete(cacheName);
+    let at = 0;
+    const bytes = concat((assembly.found ?? []).map((piece, i) => {
+      return piece ?? filled.subarray(at, at += pieces.lengthOf(i));
+    }));
+    if (sha256Of(bytes) === sha256 || this.options.gullible) {
+      this.#keep(cacheName, bytes);
+      this.#deliver({ type: "fetched", cacheName, bytes: bytes.length, wallMs: 1 });
+    } else {
+      this.#deliver({ type: "fetch_failed", cacheName, why: "it has another hash" });
+    }
   }
 
   #takeKept(cacheName: string): void {

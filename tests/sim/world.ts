@@ -37,6 +37,8 @@ export interface Outcome {
 export interface WorldOptions {
   /** A scheduler with a fault of its own, to see that it is found. */
   readonly scheduler?: () => Scheduler;
+  /** Workers do not look at what they put together from pieces. */
+  readonly gullible?: boolean;
 }
 
 /** Runs the world of a seed; throws with what did not hold. */
@@ -62,7 +64,7 @@ class World {
   readonly #places: Place[];
   readonly #log: string[] = [];
 
-  constructor(private readonly seed: number, options: WorldOptions) {
+  constructor(private readonly seed: number, private readonly options: WorldOptions) {
     this.#rng = seededRng(seed);
     const faults = this.#faults = drawFaults(this.#rng);
     const makeWorkload = this.#rng() < 0.5 ? TaskWorkload : AnalysisWorkload;
@@ -149,6 +151,7 @@ class World {
       storeFails: () => this.#faulty() && rng() < this.#faults.storeFails,
       kept: place.kept,
       keptGarbled: () => this.#faulty() && rng() < this.#faults.keptGarbled,
+      gullible: this.options.gullible ?? false,
       // Workers that were told to go, or had nothing to do, are started again by someone.
       gone: () => {
         if (place.worker === worker) this.#timeline.in(1000, () => this.#join(place));

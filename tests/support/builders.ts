@@ -269,6 +269,8 @@ export function brief(actions: readonly ManagerAction[]): string[] {
         return `${action.worker}: ${
           [...action.inputs.map((i) => `put ${i.cacheName}`), `task ${action.id}`].join(", ")
         }`;
+      case "fill":
+        return `${action.worker}: fill ${action.offer.cacheName}: ${action.lacking.join(" ")}`;
       case "receive":
         return `${action.worker}: receive ${
           "path" in action.into ? action.into.path : action.into.kind
@@ -394,6 +396,10 @@ export function briefWork(actions: readonly WorkerAction[]): string[] {
         return `${action.type} ${action.names.join(" or ")}`;
       case "expect":
         return `expect ${action.source.cacheName} from ${action.source.source}`;
+      case "assemble":
+        return `assemble ${action.offer.cacheName}${action.refused === null ? "" : ", refused"}`;
+      case "fill":
+        return `fill ${action.cacheName}`;
       case "deliver":
         return `deliver ${action.request.cacheName} to ${action.request.target}`;
       case "look":

@@ -195,7 +195,7 @@ const fragment = fc.oneof(
     ..."dir symlink url puturl putcmd thirdget thirdput update cache-update cache-invalid".split(
       " ",
     ),
-    ..."info wqx-holds wqx-take 1048576".split(" "),
+    ..."info wqx-holds wqx-take 1048576 wqx-pieces wqx-lacks wqx-fill".split(" "),
     "7".repeat(64),
     ..."end_time wall_time invalidate-file tlq thirdput-complete queue_status GET".split(" "),
     ..."0 1 2 3 11 99 5000 -1 1.5 18446744073709551615 %2E%2E a%2Fb".split(" "),

@@ -9,6 +9,8 @@ import {
   type ToWorker,
 } from "../../core/protocol/messages.ts";
 
+import { entryBytes, pieceBytesMax, PieceList } from "../../core/pieces.ts";
+
 /** One message, and the payload that it announces. */
 export interface Sent<M> {
   readonly message: M;
@@ -130,7 +132,31 @@ const taken = record<OfType<ToWorker, "fetch">>({
   mode,
 });
 
+const offered = fc.tuple(
+  fc.stringMatching(/^[0-9a-f]{64}$/),
+  anyCacheName,
+  mode,
+  fc.array(fc.tuple(
+    fc.uint8Array({ minLength: 16, maxLength: 16 }),
+    fc.integer({ min: 1, max: pieceBytesMax }),
+  )),
+).map(([sha256, cacheName, mode, list]): OfType<ToWorker, "offer"> => {
+  const entries = new Uint8Array(list.length * entryBytes);
+  const view = new DataView(entries.buffer);
+  for (const [i, [name, length]] of list.entries()) {
+    entries.set(name, i * entryBytes);
+    view.setUint32((i + 1) * entryBytes - 4, length);
+  }
+  const pieces = new PieceList(entries);
+  return { type: "offer", cacheName, mode, sha256, bytes: pieces.bytes, pieces };
+});
+
 const alone: fc.Arbitrary<Sent<ToWorker>> = fc.oneof(
+  bare<ToWorker>(offered),
+  withPayload<OfType<ToWorker, "fill">>(record({
+    type: fc.constant("fill" as const),
+    cacheName: anyCacheName,
+  })),
   withPayload<OfType<ToWorker, "put">>(record({
     type: fc.constant("put" as const),
     cacheName: anyCacheName,
@@ -258,6 +284,10 @@ export const anyToManager: fc.Arbitrary<Sent<ToManager>> = fc.oneof(
   })),
   withPayload<OfType<ToManager, "cache-invalid">>(record({
     type: fc.constant("cache-invalid" as const),
+    cacheName: plainName,
+  })),
+  withPayload<OfType<ToManager, "lacks">>(record({
+    type: fc.constant("lacks" as const),
     cacheName: plainName,
   })),
   bare<ToManager>(record({

@@ -3,6 +3,9 @@
  * form of `tests/golden/wire`, and for tests to count. It knows which lines announce payloads and
  * nothing else of the protocol, so it hears what a decoder would refuse.
  */
+import { entryBytes } from "../../core/pieces.ts";
+import { delay } from "../../io/clock.ts";
+
 type Side = "M" | "W";
 
 /** Of a payload; more is cut off and its length told. */
@@ -19,9 +22,13 @@ class Listener {
   #line: number[] = [];
   #payload: { left: number; total: number; shown: number[] } | null = null;
 
-  constructor(private readonly side: Side, private readonly heard: (what: Heard) => void) {}
+  /** All that was heard. */
+  bytes = 0;
+
+  constructor(readonly side: Side, private readonly heard: (what: Heard) => void) {}
 
   take(bytes: Uint8Array): void {
+    this.bytes += bytes.length;
     for (let at = 0; at < bytes.length;) {
       at += this.#payload === null ? this.#takeLine(bytes, at) : this.#takePayload(bytes, at);
     }
@@ -68,7 +75,11 @@ function payloadBytes(line: string): number {
     case "symlink":
     case "url":
     case "cache-invalid":
+    case "wqx-fill":
+    case "wqx-lacks":
       return of(2);
+    case "wqx-pieces":
+      return of(5) * entryBytes;
     case "result":
       return of(3);
     case "file":
@@ -86,6 +97,7 @@ function asWritten(text: string): string {
 
 export class Recorder implements AsyncDisposable {
   readonly #connections: Heard[][] = [];
+  readonly #listeners: Listener[] = [];
   readonly #open = new Set<Deno.TcpConn>();
   readonly #serving = new Set<Promise<void>>();
   readonly #accepting: Promise<void>;
@@ -94,13 +106,17 @@ export class Recorder implements AsyncDisposable {
   private constructor(
     private readonly listener: Deno.TcpListener,
     private readonly managerPort: number,
+    private readonly rate: number,
   ) {
     this.#accepting = this.#accept();
   }
 
-  /** Hears all that goes to and from the manager on that port of this machine. */
-  static before(managerPort: number): Recorder {
-    return new Recorder(Deno.listen({ hostname: "127.0.0.1", port: 0 }), managerPort);
+  /**
+   * Hears all that goes to and from the manager on that port of this machine. Each connection
+   * carries up to `rate` bytes a ms in each direction.
+   */
+  static before(managerPort: number, rate = Infinity): Recorder {
+    return new Recorder(Deno.listen({ hostname: "127.0.0.1", port: 0 }), managerPort, rate);
   }
 
   /** For workers to connect to. */
@@ -119,6 +135,12 @@ export class Recorder implements AsyncDisposable {
       : this.#connections.slice(connection, connection + 1);
     return chosen.flat().filter((heard) => heard.side === side && heard.kind === "line")
       .map(({ text }) => text);
+  }
+
+  /** Of one side, on all connections. */
+  bytes(side: Side): number {
+    return this.#listeners.filter((one) => one.side === side)
+      .reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /** As in `tests/golden/wire`, one connection after the other. */
@@ -163,9 +185,11 @@ export class Recorder implements AsyncDisposable {
       worker.setNoDelay(true);
       manager.setNoDelay(true);
       const keep = (what: Heard) => heard.push(what);
+      const [ofWorker, ofManager] = [new Listener("W", keep), new Listener("M", keep)];
+      this.#listeners.push(ofWorker, ofManager);
       await Promise.all([
-        carry(worker, manager, new Listener("W", keep)),
-        carry(manager, worker, new Listener("M", keep)),
+        carry(worker, manager, ofWorker, this.rate),
+        carry(manager, worker, ofManager, this.rate),
       ]);
     } catch {
       // Nobody listens, or a side is gone: the other one is told by closing.
@@ -180,8 +204,14 @@ export class Recorder implements AsyncDisposable {
 }
 
 /** Until `from` ends; then both are closed, as neither side of this protocol says half a farewell. */
-async function carry(from: Deno.TcpConn, to: Deno.TcpConn, listener: Listener): Promise<void> {
+async function carry(
+  from: Deno.TcpConn,
+  to: Deno.TcpConn,
+  listener: Listener,
+  rate: number,
+): Promise<void> {
   const buffer = new Uint8Array(64 * 1024);
+  let freeMs = 0;
   try {
     for (;;) {
       const size = await from.read(buffer);
@@ -189,6 +219,9 @@ async function carry(from: Deno.TcpConn, to: Deno.TcpConn, listener: Listener): 
       const piece = buffer.subarray(0, size);
       listener.take(piece);
       for (let sent = 0; sent < size;) sent += await to.write(piece.subarray(sent));
+      freeMs = Math.max(freeMs, performance.now()) + size / rate;
+      // Timers of less than some ms are not worth their time.
+      if (freeMs - performance.now() > 5) await delay(freeMs - performance.now());
     }
   } finally {
     closeQuietly(from);

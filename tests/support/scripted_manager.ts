@@ -44,8 +44,8 @@ export class ScriptedLink implements Disposable {
     }, { what: `${pattern}`, timeoutMs: 20_000 });
   }
 
-  async send(text: string): Promise<void> {
-    const bytes = new TextEncoder().encode(text);
+  async send(what: string | Uint8Array): Promise<void> {
+    const bytes = typeof what === "string" ? new TextEncoder().encode(what) : what;
     for (let at = 0; at < bytes.length;) at += await this.conn.write(bytes.subarray(at));
   }
 

@@ -13,6 +13,7 @@
 import assert from "node:assert/strict";
 import { concat } from "../../core/bytes.ts";
 import { PeerProtocolError } from "../../core/errors.ts";
+import { entryBytes } from "../../core/pieces.ts";
 import { Decoder, type Grammar } from "../../core/protocol/decoder.ts";
 import {
   type Dialect,
@@ -278,7 +279,11 @@ function payloadLength(line: string): number {
     case "symlink":
     case "url":
     case "cache-invalid":
+    case "wqx-fill":
+    case "wqx-lacks":
       return Number(words[2]);
+    case "wqx-pieces":
+      return Number(words[5]) * entryBytes;
     case "result":
       return Number(words[3]);
     case "file":

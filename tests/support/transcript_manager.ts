@@ -10,8 +10,10 @@ import type { CachePlace, Payload, ToManager, ToWorker } from "../../core/protoc
 import { ToManagerGrammar } from "../../core/protocol/to_manager.ts";
 import { encodeToWorker } from "../../core/protocol/to_worker.ts";
 import type { ManagerAction, ManagerEvent, Place, Stored } from "../../core/scheduler/actions.ts";
+import { PieceList } from "../../core/pieces.ts";
 import { checkScheduler } from "../../core/scheduler/check.ts";
 import { defaultLimits, type Limits } from "../../core/scheduler/limits.ts";
+import { isCurrent, mayShare } from "../../core/scheduler/pieces.ts";
 import { Scheduler } from "../../core/scheduler/machine.ts";
 import type { Attempt, TaskInput, TaskOutput, TaskSpec } from "../../core/scheduler/tasks.ts";
 import { bytesOf, epochOffsetMs, pathOf, taskSpec, textOf } from "./builders.ts";
@@ -38,6 +40,8 @@ export class ManagerEnd implements End {
   readonly #trees = new Map<string, Folder>();
   /** Reasons by cached name, or the path of a file within a directory, each for one time. */
   readonly #unreadable = new Map<string, string>();
+  /** Cached names of inputs that are offered in pieces, where the worker may have some. */
+  readonly #pieced = new Set<string>();
   /** Reasons for what is to be kept next. */
   #storeTrouble: string | null = null;
   #directoryTrouble: string | null = null;
@@ -167,7 +171,9 @@ export class ManagerEnd implements End {
   }
 
   #input(source: TaskInput["source"], cacheName: string, sandboxName: string, kind?: string): void {
-    const input = { source, cacheName, sandboxName, cache: kind === "cached" };
+    const isPieced = kind === "pieced";
+    if (isPieced) this.#pieced.add(cacheName);
+    const input = { source, cacheName, sandboxName, cache: isPieced || kind === "cached" };
     this.#draft.inputs = [...this.#draft.inputs, input];
   }
 
@@ -242,6 +248,16 @@ export class ManagerEnd implements End {
       case "dispatch":
         this.#dispatch(action, link, nowMs);
         break;
+      case "fill": {
+        const { offer, lacking } = action;
+        const { cacheName, path } = offer;
+        if (!isCurrent(this.#scheduler.workers.get(action.worker)!, offer)) break;
+        const body = bytesOf(linesOf(path).filter((_, i) => lacking.includes(i)).join(""));
+        const fill = { type: "fill", cacheName, length: body.length } as const;
+        this.#out.sends(encodeToWorker(fill), link);
+        this.#out.sends(body, link);
+        break;
+      }
       case "receive":
         connection.place = action.into;
         break;
@@ -324,6 +340,16 @@ export class ManagerEnd implements End {
         // Sizes are those of large files; the contents here are short.
         const sha256 = createHash("sha256").update(source.bytes).digest("hex");
         const { mode } = source;
+        const state = this.#scheduler.workers.get(worker)!;
+        if (this.#pieced.has(cacheName) && mayShare(state, cacheName, pretendedBytes)) {
+          const path = textOf(source.bytes);
+          const pieces = listOf(path);
+          const bytes = source.bytes.length;
+          const offer = { cacheName, path, pieces, id: taskId(1) };
+          this.#deliver({ type: "offered", worker, offer }, nowMs);
+          send({ type: "offer", cacheName, mode, sha256, bytes, pieces });
+          return null;
+        }
         if (!cache || !this.#scheduler.workers.get(worker)!.holds.has(sha256)) {
           return put(place, source.bytes, mode);
         }
@@ -350,6 +376,26 @@ export class ManagerEnd implements End {
         assert.fail("There are no files here");
     }
   }
+}
+
+/** Size of a file that is offered. */
+const pretendedBytes = 20_000_000;
+
+function linesOf(text: string): string[] {
+  return text.match(/[^\n]*\n/g) ?? [];
+}
+
+/** Each line is a piece, and its text the name, so that people can read it. */
+function listOf(text: string): PieceList {
+  return new PieceList(bytesOf(
+    linesOf(text).map((line) => `${line.trim().padEnd(16, ".")}\0\0\0${charOf(line.length)}`).join(
+      "",
+    ),
+  ));
+}
+
+function charOf(code: number): string {
+  return String.fromCharCode(code);
 }
 
 const nobody: Place = { kind: "nobody" };

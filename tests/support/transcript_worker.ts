@@ -5,10 +5,16 @@ import { PeerProtocolError } from "../../core/errors.ts";
 import { Decoder } from "../../core/protocol/decoder.ts";
 import type { Held } from "../../core/protocol/held.ts";
 import type { CachePlace, Payload, ToWorker } from "../../core/protocol/messages.ts";
+import { encodeLacking } from "../../core/protocol/pieces.ts";
 import { encodeToManager } from "../../core/protocol/to_manager.ts";
 import { ToWorkerGrammar } from "../../core/protocol/to_worker.ts";
 import type { Resources } from "../../core/resources.ts";
-import type { WorkerAction, WorkerEvent, WorkerIdentity } from "../../core/worker/actions.ts";
+import type {
+  OfferMessage,
+  WorkerAction,
+  WorkerEvent,
+  WorkerIdentity,
+} from "../../core/worker/actions.ts";
 import { WorkerMachine } from "../../core/worker/machine.ts";
 import { bytesOf, epochOffsetMs, identity, pathOf, textOf } from "./builders.ts";
 import { type End, type Folder, isFolder, type Step, Steps, type Tree } from "./transcript_ends.ts";
@@ -28,6 +34,9 @@ export class WorkerEnd implements End {
   /** Files that grow in sandboxes: by task, by name. */
   readonly #growing = new Map<number, Map<string, string>>();
   #storing: { readonly place: CachePlace; readonly mode: number } | null = null;
+  /** The file whose missing pieces come. */
+  #filling: string | null = null;
+  readonly #offers = new Map<string, OfferMessage>();
   #payload: Uint8Array[] = [];
   #closed = false;
   readonly #holds: readonly Held[];
@@ -107,6 +116,11 @@ export class WorkerEnd implements End {
       case "holds":
         this.#deliver({ type: "holds", held: { bytes: id, sha256: trouble! } }, nowMs);
         break;
+      case "lacking": {
+        const bits = encodeLacking(this.#offers.get(name)!.pieces, args[1] as number[]);
+        this.#deliver({ type: "lacking", cacheName: name, bits }, nowMs);
+        break;
+      }
       case "delivered":
         this.#deliver({ type: "delivered", trouble: (args[0] ?? null) as string | null }, nowMs);
         break;
@@ -126,6 +140,11 @@ export class WorkerEnd implements End {
     if (!last) return;
     const whole = textOf(concat(this.#payload));
     this.#payload = [];
+    if (this.#filling !== null) {
+      this.#out.does(`fills ${this.#filling} with ${JSON.stringify(whole)}`);
+      this.#filling = null;
+      return;
+    }
     if (this.#storing === null) return;
     const { place, mode } = this.#storing;
     if (place.inside === "") this.#cache.set(place.cacheName, whole);
@@ -166,6 +185,17 @@ export class WorkerEnd implements End {
         this.#out.does(`expects ${cacheName}, 0${mode.toString(8)}, from ${where}`);
         break;
       }
+      case "assemble": {
+        const { cacheName, mode, pieces } = action.offer;
+        this.#offers.set(cacheName, action.offer);
+        const what = `${cacheName}, 0${mode.toString(8)}, from ${pieces.count} pieces`;
+        const why = action.refused;
+        this.#out.does(why === null ? `puts together ${what}` : `refuses ${what}: ${why}`);
+        break;
+      }
+      case "fill":
+        this.#filling = action.cacheName;
+        break;
       case "deliver": {
         const { cacheName, to, target } = action.request;
         this.#out.does(`gives ${cacheName} to ${to} ${JSON.stringify(target)}`);

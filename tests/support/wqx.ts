@@ -119,7 +119,11 @@ export class TestBed implements AsyncDisposable {
   }
 
   start(args: readonly string[], options: WqxOptions = {}): Wqx {
-    const env = { TMPDIR: this.folder.join("tmp"), ...options.env };
+    const env = {
+      TMPDIR: this.folder.join("tmp"),
+      WQX_CACHE: this.folder.join("cache"),
+      ...options.env,
+    };
     return new Wqx(args, { cwd: this.folder.path, ...options, env });
   }
 

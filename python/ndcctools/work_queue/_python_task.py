@@ -2,8 +2,9 @@
 import importlib.util
 import os
 import pickle
-import shutil
 import sys
+
+from wqx.environment import archive_name, wrapper_script
 
 from . import _staging
 from ._constants import WORK_QUEUE_BUFFER, WORK_QUEUE_CACHE
@@ -162,15 +163,19 @@ class PythonTask(Task):
             return error
 
     def specify_environment(self, env_file):
-        """Runs it in a packed environment, a tarball, that is unpacked once a worker."""
+        """Runs it in a packed environment, a tarball, that is unpacked once a worker.
+
+        Raises OSError if it cannot be read.
+        """
         if not env_file:
             return
-        runner = shutil.which("poncho_package_run")
-        if runner is None:
-            raise RuntimeError("There is no poncho_package_run on PATH to unpack %s" % env_file)
-        self.specify_input_file(str(env_file), cache=True)
-        self.specify_input_file(runner, cache=True)
-        name = os.path.basename(str(env_file))
+        name = archive_name(str(env_file))
+        # The queue knows files by path: another content is another file.
+        path = os.path.join(_staging.staging_directory, name)
+        if not os.path.lexists(path):
+            os.symlink(os.path.abspath(str(env_file)), path)
+        self.specify_input_file(path, name, cache=True)
+        self.specify_input_file(wrapper_script(), "poncho_package_run", cache=True)
         _, rest = self._wq_command.split(" ", 1)
         unpacked = '"$WORK_QUEUE_SANDBOX"/%s-env' % name
         self._wq_command = "./poncho_package_run -e %s --unpack-to %s python %s" % (

@@ -38,6 +38,10 @@ class WorkQueue(Abstractions, Settings):
     _info_widget = None
     _wq_client = None
 
+    def __init_subclass__(cls, **keywords):
+        super().__init_subclass__(**keywords)
+        _coffea07.adopt(cls)
+
     def __init__(
         self,
         port=WORK_QUEUE_DEFAULT_PORT,
