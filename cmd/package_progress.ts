@@ -36,7 +36,7 @@ const look: Look<CreateProgress> = {
 export class CreateView implements CreateWatcher, Disposable {
   readonly #startedMs = performance.now();
   readonly #view;
-  #isOver = false;
+  #isShown = false;
   #state: CreateProgress = {
     phase: "choosing packages",
     elapsedMs: 0,
@@ -71,12 +71,13 @@ export class CreateView implements CreateWatcher, Disposable {
 
   /** Shows the last state; may be called again. */
   [Symbol.dispose](): void {
-    if (!this.#isOver) this.#view.finish(this.#state);
-    this.#isOver = true;
+    if (this.#isShown) this.#view.finish(this.#state);
+    this.#isShown = false;
   }
 
   #show(change: Partial<CreateProgress>): void {
     this.#state = { ...this.#state, ...change, elapsedMs: performance.now() - this.#startedMs };
+    this.#isShown = true;
     this.#view.update(this.#state);
   }
 }

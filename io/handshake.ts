@@ -6,6 +6,7 @@ import {
   PasswordHandshake,
   passwordOf,
 } from "../core/protocol/auth.ts";
+import { boundPassword } from "../core/pin.ts";
 import type { Link, Patience } from "./link.ts";
 
 /** For a worker to complete the handshake, as in cctools. */
@@ -23,8 +24,8 @@ export interface AuthenticateOptions extends Patience {
 }
 
 /**
- * Proves to the peer that we know the password, and has it prove the same. Returns what was read
- * beyond the handshake: the first bytes of the protocol. Throws a PeerProtocolError that says of
+ * Proves to the peer that we know the password, and has it prove the same; under TLS between peers
+ * of wqx also that both see the same key of the manager. Returns what was read beyond the handshake: the first bytes of the protocol. Throws a PeerProtocolError that says of
  * the peer why it failed ("it presented the wrong password"), and has closed the link then.
  */
 export async function authenticate(
@@ -32,7 +33,9 @@ export async function authenticate(
   password: Uint8Array,
   { role, ...patience }: AuthenticateOptions,
 ): Promise<Uint8Array> {
-  const handshake = new PasswordHandshake(role, password, randomChallenge());
+  const { boundTo } = link;
+  const proved = boundTo === null ? password : boundPassword(password, boundTo);
+  const handshake = new PasswordHandshake(role, proved, randomChallenge());
   return await link.inTime(converse(link, handshake), "the password handshake", patience);
 }
 

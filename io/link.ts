@@ -1,6 +1,7 @@
 /** One connection: bytes in as they come, bytes out in order. Lines and meaning live in core. */
 import { concat } from "../core/bytes.ts";
 import { messageOf, PeerProtocolError } from "../core/errors.ts";
+import { sameText } from "../core/pin.ts";
 import { within } from "./clock.ts";
 import type { Channel, TlsEnd } from "./tls.ts";
 
@@ -27,8 +28,10 @@ export type Piece = string | Uint8Array;
 const utf8 = new TextEncoder();
 
 export class Link implements Disposable {
+  readonly #socket: Socket;
   #channel: Channel;
   #secure = false;
+  #boundTo: string | null = null;
   #closed = false;
   #bytesReceived = 0;
   #bytesSent = 0;
@@ -37,7 +40,8 @@ export class Link implements Disposable {
     // Small lines must not wait for an acknowledgement of the last ones.
     conn.setNoDelay(true);
     conn.setKeepAlive(true);
-    this.#channel = new Socket(conn);
+    this.#socket = new Socket(conn);
+    this.#channel = this.#socket;
   }
 
   /** Throws the operating system's error if nobody answers; `signal` breaks the attempt off. */
@@ -52,9 +56,30 @@ export class Link implements Disposable {
     return `${hostname}:${port}`;
   }
 
+  /** Address of the other end, without its port. */
+  get host(): string {
+    return this.conn.remoteAddr.hostname;
+  }
+
   /** Whether TLS is on it. */
   get secure(): boolean {
     return this.#secure;
+  }
+
+  /** Under TLS between two peers of wqx, the pin of the manager's key, as this end sees it. */
+  get boundTo(): string | null {
+    return this.#boundTo;
+  }
+
+  /**
+   * The first byte that the peer sends, which stays to be read. Throws a PeerProtocolError if none
+   * comes, and has closed the link then.
+   */
+  async firstByte(patience: Patience): Promise<number> {
+    const first = await this.inTime(this.#socket.peek(), "its first line", patience);
+    if (first !== null) return first;
+    this.close();
+    throw new PeerProtocolError("it closed the connection without a word");
   }
 
   /** Handed out by {@link received} so far, without what TLS adds. */
@@ -69,15 +94,23 @@ export class Link implements Disposable {
 
   /**
    * Puts TLS on the link, before anything is read or written. Throws a PeerProtocolError that says
-   * of the peer why it failed, and has closed the link then.
+   * of the peer why it failed, or that its key is not the one of `end.pin`, and has closed the link
+   * then.
    */
   async startTls(end: TlsEnd, patience: Patience): Promise<void> {
     const { TlsChannel } = await import("./tls.ts"); // most links never need it
     const opened = TlsChannel.open(this.#channel, end).catch((error) => {
       throw new PeerProtocolError(tlsTrouble(end, messageOf(error)));
     });
-    this.#channel = await this.inTime(opened, "the TLS handshake", patience);
+    const channel = await this.inTime(opened, "the TLS handshake", patience);
+    this.#channel = channel;
     this.#secure = true;
+    const pin = channel.pin;
+    if (end.role === "client" && end.pin !== undefined && !sameText(pin ?? "", end.pin)) {
+      this.close();
+      throw new PeerProtocolError(otherKey);
+    }
+    this.#boundTo = channel.isOurs ? pin : null;
   }
 
   /**
@@ -145,6 +178,9 @@ export class Link implements Disposable {
   }
 }
 
+const otherKey = "its key is not the one that the token or the catalog names (its pin): somebody " +
+  "stands in between, or it is another manager now; take the token that the manager prints";
+
 /** What the TLS library says of bytes that are no TLS record. */
 const noTls = "InvalidContentType";
 
@@ -152,7 +188,9 @@ function tlsTrouble(end: TlsEnd, why: string): string {
   if (!why.includes(noTls)) return `the TLS handshake with it failed: ${why}; does it speak TLS?`;
   return end.role === "server"
     ? "it does not speak TLS, as this manager does; start it with --ssl"
-    : "it does not speak TLS; leave out --ssl";
+    : end.pin === undefined
+    ? "it does not speak TLS; leave out --ssl"
+    : "it does not speak TLS, and without it cannot prove that it is the manager of the token";
 }
 
 /** The bytes of a TCP connection as they are. */
@@ -160,10 +198,23 @@ class Socket implements Channel {
   #buffer = new Uint8Array(readBytesMin);
   #smallReads = 0;
   #closed = false;
+  /** Read already, and not yet handed out. */
+  #ahead: Uint8Array | null = null;
 
   constructor(private readonly conn: Deno.TcpConn) {}
 
+  /** The first byte of what comes next, which stays to be read; `null` at the end. */
+  async peek(): Promise<number | null> {
+    this.#ahead ??= await this.read();
+    return this.#ahead?.[0] ?? null;
+  }
+
   async read(): Promise<Uint8Array | null> {
+    const ahead = this.#ahead;
+    if (ahead !== null) {
+      this.#ahead = null;
+      return ahead;
+    }
     const buffer = this.#buffer;
     let count: number | null;
     try {

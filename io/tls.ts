@@ -1,14 +1,17 @@
 /**
- * TLS on top of a link's bytes, either end. Nothing of the peer is verified: real workers accept any
- * certificate, and managers ask for none. It keeps listeners out; who may work, the password says.
+ * TLS on top of a link's bytes, either end. Certificates are not verified by who signed them: real
+ * workers accept any, and managers ask for none. Peers of wqx check the pin of the key where they
+ * know it, and tell each other by ALPN that they are of wqx, so that the password proves the key.
  *
  * By `node:tls`, because Deno's own client cannot accept a self-signed certificate, and its own
  * server cannot switch Nagle's delay off, which costs 44 ms for every file. `node:tls` reads the
  * socket as fast as it can, whoever waits; therefore it does not get the socket, but what we hand on.
  */
 import { isIP } from "node:net";
+import { X509Certificate } from "node:crypto";
 import { Duplex } from "node:stream";
 import { connect, TLSSocket } from "node:tls";
+import { pinOf } from "../core/pin.ts";
 import type { TlsIdentity } from "./tls_identity.ts";
 
 /** A way for bytes, both directions. */
@@ -20,10 +23,13 @@ export interface Channel {
   close(): void;
 }
 
-/** Our end. A client names the host it asked for, as its user wrote it. */
+/** Our end. A client names the host it asked for, as its user wrote it; `pin`: of the only key. */
 export type TlsEnd =
   | { readonly role: "server"; readonly identity: TlsIdentity }
-  | { readonly role: "client"; readonly host: string };
+  | { readonly role: "client"; readonly host: string; readonly pin?: string | undefined };
+
+/** What peers of wqx call their protocol (RFC 7301); those of cctools name none. */
+const protocolName = "wqx";
 
 /** Decrypted and not yet asked for: beyond it, nothing more is read from the socket; bytes. */
 const waitingBytesMax = 256 * 1024;
@@ -43,7 +49,7 @@ export class TlsChannel implements Channel {
   #wanted = false;
   #pulling = false;
 
-  private constructor(private readonly below: Channel, end: TlsEnd) {
+  private constructor(private readonly below: Channel, private readonly end: TlsEnd) {
     this.#transport = new Duplex({
       read: () => {
         this.#wanted = true;
@@ -75,6 +81,18 @@ export class TlsChannel implements Channel {
     await channel.#handshake.promise;
     channel.#established = true;
     return channel;
+  }
+
+  /** Whether both ends are of wqx. */
+  get isOurs(): boolean {
+    return this.#socket.alpnProtocol === protocolName;
+  }
+
+  /** Of the server's key, which the handshake proved that it has; `null`: it cannot be read. */
+  get pin(): string | null {
+    if (this.end.role === "server") return pinOfCertificate(this.end.identity.certificate);
+    const certificate = this.#socket.getPeerX509Certificate();
+    return certificate === undefined ? null : pinOfKey(certificate);
   }
 
   async read(): Promise<Uint8Array | null> {
@@ -142,14 +160,29 @@ export class TlsChannel implements Channel {
 }
 
 function serve(transport: Duplex, { key, certificate }: TlsIdentity): TLSSocket {
-  return new TLSSocket(transport, { isServer: true, key, cert: certificate });
+  return new TLSSocket(transport, {
+    isServer: true,
+    key,
+    cert: certificate,
+    ALPNProtocols: [protocolName],
+  });
 }
 
 function ask(transport: Duplex, host: string): TLSSocket {
   return connect({
     socket: transport,
     rejectUnauthorized: false,
+    ALPNProtocols: [protocolName],
     // Managers ignore the name, and no address may stand for one (RFC 6066, section 3).
     ...(isIP(host) === 0 ? { servername: host } : {}),
   });
+}
+
+/** Of the first certificate in a PEM text. */
+export function pinOfCertificate(certificate: string): string {
+  return pinOfKey(new X509Certificate(certificate));
+}
+
+function pinOfKey({ publicKey }: X509Certificate): string {
+  return pinOf(publicKey.export({ type: "spki", format: "der" }));
 }

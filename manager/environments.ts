@@ -3,8 +3,8 @@
  * command runs in it by `poncho_package_run`, which is sent too. Workers of wqx know that command
  * and unpack the archive themselves.
  */
-import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
+import { PassThrough } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { bufferInput, fileInput, shared } from "../core/cache_names.ts";
@@ -16,10 +16,12 @@ import {
   environmentWrapperName,
   inEnvironment,
 } from "../core/worker/environment_command.ts";
-import { nearestFile } from "./source_file.ts";
+import { sha256Of } from "../io/hash.ts";
+import { formatOfFile } from "../package/decompress.ts";
 import script from "../package/scripts/poncho_package_run.sh" with { type: "text" };
+import { nearestFile } from "./source_file.ts";
 
-/** An archive that was read to its end and can be unpacked. */
+/** An archive that is there; one by gzip was read to its end. */
 export interface EnvironmentArchive {
   readonly path: string;
   /** In sandboxes; it changes with the content. */
@@ -28,6 +30,9 @@ export interface EnvironmentArchive {
 
 /** Without these, `poncho_package_run` refuses what it has unpacked. */
 const neededMembers = ["bin/activate", "bin/conda-unpack"];
+
+/** Read at once; bytes. */
+const pieceBytes = 1024 ** 2;
 
 interface Known {
   readonly stamp: string;
@@ -64,45 +69,40 @@ export async function openArchive(
 }
 
 async function read(path: string): Promise<EnvironmentArchive> {
-  const hash = createHash("sha256");
-  const tar = new TarReader();
-  const missing = new Set(neededMembers);
   try {
-    await pipeline(
-      createReadStream(path, { highWaterMark: 1024 ** 2 }),
-      async function* (pieces: AsyncIterable<Uint8Array>) {
-        for await (const piece of pieces) {
-          hash.update(piece);
-          yield piece;
-        }
-      },
-      createGunzip({ chunkSize: 1024 ** 2 }),
-      async (pieces: AsyncIterable<Uint8Array>) => {
-        for await (const piece of pieces) {
-          tar.feed(piece);
-          for (let event = tar.next(); event !== null; event = tar.next()) {
-            if (event.type === "member") missing.delete(event.member.path.replace(/^\.\//, ""));
-          }
-        }
-        tar.finish();
-      },
-    );
+    const format = formatOfFile(path);
+    // Of the others only the worker learns whether they are whole.
+    if (format === "gzip" || format === "tar") await checkMembers(path, format);
   } catch (error) {
-    throw new RunError(whyUnreadable(messageOf(error)));
-  }
-  const [lacking] = missing;
-  if (lacking !== undefined) {
+    const why = messageOf(error);
     throw new RunError(
-      `it has no ${lacking}, as packed environments have; make one with wqx package create`,
+      why.includes("unexpected end of file") ? "it is cut off: its end is missing" : why,
     );
   }
-  return { path, name: archiveName(path, hash.digest("hex")) };
+  return { path, name: archiveName(path, await sha256Of(path)) };
 }
 
-/** zlib has its own words. */
-function whyUnreadable(why: string): string {
-  if (why.includes("incorrect header check")) return "it is not compressed by gzip (.tar.gz)";
-  return why.includes("unexpected end of file") ? "it is cut off: its end is missing" : why;
+async function checkMembers(path: string, format: "gzip" | "tar"): Promise<void> {
+  const tar = new TarReader();
+  const missing = new Set(neededMembers);
+  await pipeline(
+    createReadStream(path, { highWaterMark: pieceBytes }),
+    format === "gzip" ? createGunzip({ chunkSize: pieceBytes }) : new PassThrough(),
+    async (pieces: AsyncIterable<Uint8Array>) => {
+      for await (const piece of pieces) {
+        tar.feed(piece);
+        for (let event = tar.next(); event !== null; event = tar.next()) {
+          if (event.type === "member") missing.delete(event.member.path.replace(/^\.\//, ""));
+        }
+      }
+      tar.finish();
+    },
+  );
+  const [lacking] = missing;
+  if (lacking === undefined) return;
+  throw new RunError(
+    `it has no ${lacking}, as packed environments have; make one with wqx package create`,
+  );
 }
 
 /** The same task, in the environment. */

@@ -103,7 +103,8 @@ export class JournalFile implements AsyncDisposable {
     },
   ): Promise<JournalFile> {
     const file = await Deno.open(path, { write: true, create: true, mode: 0o600 });
-    await file.truncate(offset);
+    if ((await file.stat()).size > offset) await file.truncate(offset);
+    if (offset > 0) await file.seek(offset, Deno.SeekMode.Start);
     return new JournalFile(path, file, fsync, owner, offset);
   }
 
@@ -153,13 +154,13 @@ export class JournalFile implements AsyncDisposable {
   }
 
   async #write(): Promise<void> {
-    await delay(0); // the rest of the turn
+    await Promise.resolve(); // the rest of what comes of one event; more waits for the write before
     while (this.#waiting.length > 0) {
       const frames = this.#waiting;
       this.#waiting = [];
       const bytes = concat(frames);
       try {
-        await this.file.seek(this.#written, Deno.SeekMode.Start);
+        if (this.#troubled) await this.file.seek(this.#written, Deno.SeekMode.Start);
         await this.#pace.writeAll(this.file, bytes);
         if (this.fsync === "always") await this.file.syncData();
         this.#written += bytes.length;

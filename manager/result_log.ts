@@ -77,7 +77,7 @@ export class ResultLog {
   ): Promise<ResultLog> {
     const file = await Deno.open(path, { write: true, create: true });
     const offset = journaling?.offset ?? 0;
-    await file.truncate(offset).catch(() => {}); // a device
+    if ((await file.stat()).size > offset) await file.truncate(offset);
     if (offset > 0) await file.seek(offset, Deno.SeekMode.Start);
     return new ResultLog(path, file, await Deno.open(path), reader, journaling);
   }

@@ -45,7 +45,7 @@ export class Channels implements Disposable {
    */
   async open(channel: Channel, platform: Platform): Promise<readonly RecordSource[]> {
     const subdirs = [platform, "noarch"] as const;
-    const found = await Promise.all(subdirs.map((subdir) => this.#folder(channel, subdir)));
+    const found = await settled(subdirs.map((subdir) => this.#folder(channel, subdir)));
     if (found.every((source) => source === null)) {
       const places = channel.places.map(shownUrl).join(" and ");
       throw new RunError(
@@ -155,11 +155,19 @@ class ShardedFolder implements RecordSource {
     const there = names.filter((name) => this.index.shards.has(name));
     const found: (readonly PackageRecord[])[] = [];
     const next = there.entries();
+    let failed = false;
+    const fail = (error: unknown) => {
+      failed = true;
+      throw error;
+    };
     // Each takes the next name when it is done with one.
     const readers = Array.from({ length: Math.min(shardsAtOnceMax, there.length) }, async () => {
-      for (const [i, name] of next) found[i] = await this.#shard(name);
-    });
-    await Promise.all(readers);
+      for (const [i, name] of next) {
+        found[i] = await this.#shard(name);
+        if (failed) return;
+      }
+    }).map((reader) => reader.catch(fail));
+    await settled(readers);
     return found.flat();
   }
 
@@ -178,6 +186,15 @@ class ShardedFolder implements RecordSource {
     this.#dropped += repodata.droppedCount;
     return records;
   }
+}
+
+/** The values of all, once none is under way any more; throws what the first of them threw. */
+export async function settled<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  const results = await Promise.allSettled(promises);
+  return results.map((result) => {
+    if (result.status === "rejected") throw result.reason;
+    return result.value;
+  });
 }
 
 function readJson(bytes: Uint8Array, what: string): unknown {

@@ -146,8 +146,8 @@ function isReplaced(
   return [...there].some((other) => {
     const found = /^(.*)\/([^/]+)\/RECORD$/.exec(other);
     if (found === null || found[1] !== folder) return false;
-    const other_ = distInfoName(found[2]!)?.name;
-    return other_ !== undefined && normalizedName(other_) === normalizedName(name);
+    const theirs = distInfoName(found[2]!)?.name;
+    return theirs !== undefined && normalizedName(theirs) === normalizedName(name);
   });
 }
 

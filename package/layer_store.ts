@@ -66,7 +66,7 @@ export class LayerStore {
       const wanted = Buffer.from(prefix);
       await inTurns(written, signal, (path) => {
         const from = `${prefix}/${path}`;
-        const holds = !Deno.lstatSync(from).isSymlink &&
+        const holds = Deno.lstatSync(from).isFile &&
           Buffer.from(Deno.readFileSync(from)).includes(wanted);
         (holds ? located : plain).push(path);
         place(from, `${made}/files/${path}`);
@@ -109,6 +109,7 @@ async function inTurns(
 function place(from: string, to: string): void {
   makeRoom(to);
   const info = Deno.lstatSync(from);
+  if (info.isDirectory) return Deno.mkdirSync(to, { recursive: true });
   if (info.isSymlink) return Deno.symlinkSync(Deno.readLinkSync(from), to);
   try {
     Deno.linkSync(from, to);

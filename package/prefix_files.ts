@@ -9,7 +9,7 @@ export interface PrefixFile extends FileState {
 /** Files looked at before others get their turn; a prefix has tens of thousands. */
 const filesAtOnce = 2000;
 
-/** Files and links of a folder by their paths from it; folders are not listed. */
+/** Files and links of a folder by their paths from it; folders where they are empty. */
 export async function prefixFiles(
   prefix: string,
   signal?: AbortSignal,
@@ -18,7 +18,9 @@ export async function prefixFiles(
   const folders = [""];
   let looked = 0;
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    let isEmpty = true;
     for (const { name, isDirectory } of Deno.readDirSync(`${prefix}/${folder}`)) {
+      isEmpty = false;
       const path = folder === "" ? name : `${folder}/${name}`;
       if (isDirectory) {
         folders.push(path);
@@ -34,6 +36,7 @@ export async function prefixFiles(
       await new Promise((resolve) => setTimeout(resolve, 0));
       signal?.throwIfAborted();
     }
+    if (isEmpty && folder !== "") found.set(folder, { bytes: 0, stamp: "empty folder" });
   }
   return found;
 }

@@ -20,7 +20,7 @@ import { activationOf } from "./activate.ts";
 import { locked } from "./folder_lock.ts";
 import { EnvironmentStore } from "./store.ts";
 import { relocateFile } from "./tree_writer.ts";
-import { inWords, isReady, runCondaUnpack, unpackEnvironment, writeMarker } from "./unpack.ts";
+import { isReady, runCondaUnpack, unpackEnvironment, writeMarker } from "./unpack.ts";
 
 export interface RunRequest {
   /** Archive or folder. */
@@ -98,7 +98,7 @@ async function isFolder(path: string): Promise<boolean> {
 async function makeReady(prefix: string, { note, signal, lockWaitMs }: RunRequest): Promise<void> {
   const isPacked = exists(`${prefix}/${condaUnpackPath}`) || exists(`${prefix}/${relocationsPath}`);
   if (!isPacked || isReady(prefix)) return;
-  await inWords(prefix, prefix, async () => {
+  try {
     using lock = await locked(prefix, { exclusive: true, signal, waitMs: lockWaitMs });
     if (lock === null) throw new RunError("somebody else has had the folder for too long");
     if (isReady(prefix)) return;
@@ -107,7 +107,13 @@ async function makeReady(prefix: string, { note, signal, lockWaitMs }: RunReques
     if (relocations === null) await runCondaUnpack(prefix, signal);
     for (const relocation of relocations ?? []) relocateIfThere(prefix, relocation);
     writeMarker(prefix);
-  });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new RunError(
+      `Cannot run in ${prefix}: its files have yet to be told where they are, as ` +
+        `${condaUnpackPath} does, and that failed: ${messageOf(error)}`,
+    );
+  }
 }
 
 /** Null if only a program of the environment's own can tell. */

@@ -17,7 +17,7 @@ import type { PackageRecord } from "../core/package/record.ts";
 import { type AskedSpec, Selection } from "../core/package/selection.ts";
 import { solvedRecords, solverInput, type SolverQuestion } from "../core/package/solver_input.ts";
 import { virtualOptions, type VirtualPackage } from "../core/package/virtual.ts";
-import { Channels, type RecordSource } from "./channels.ts";
+import { Channels, type RecordSource, settled } from "./channels.ts";
 import { SolverThread } from "./solver_thread.ts";
 
 export interface SolveOptions {
@@ -129,7 +129,7 @@ async function openPool(
   if (all.size === 0) {
     throw new RunError("There is no channel to take packages from: give one, such as conda-forge");
   }
-  const sources = await Promise.all([...all.values()].map((channel) => {
+  const sources = await settled([...all.values()].map((channel) => {
     onProgress?.({ is: "reading", channel: shownUrl(channel.url) });
     return channels.open(channel, platform);
   }));
@@ -159,7 +159,7 @@ class Pool {
       signal?.throwIfAborted();
       nameCount += names.length;
       onProgress?.({ is: "selecting", nameCount });
-      const found = await Promise.all(sources.map((source) => source.recordsOf(names)));
+      const found = await settled(sources.map((source) => source.recordsOf(names)));
       const byName = Map.groupBy(found.flat(), ({ name }) => name);
       for (const name of names) selection.add(name, byName.get(name) ?? []);
     }
@@ -200,8 +200,10 @@ class Pool {
   facts(selection: Selection, virtual: readonly VirtualPackage[]): ChannelFacts {
     return {
       names: () => this.#names(),
-      versionsOf: (name) =>
-        selection.candidatesOf(name, Infinity).map(({ record }) => record.version),
+      versionsOf: (name, builds) =>
+        selection.candidatesOf(name, Infinity).map(({ record }) =>
+          builds ? `${record.version} ${record.build}` : record.version
+        ),
       passedOver: (name) => this.#passedOver(selection, name),
       virtual,
     };

@@ -34,8 +34,8 @@ export interface UnpackIntoOptions extends UnpackOptions {
 
 /**
  * Makes `target` (created if needed) a ready environment, unless its marker says that it is one.
- * Waits for others who do the same. Throws RunError with a sentence, and then leaves `target` as it
- * was.
+ * Waits for others who do the same. Throws RunError with a sentence; what is then in `target` has
+ * no marker, and only a failed program of the archive's own leaves anything there.
  */
 export async function unpackEnvironment(
   archive: string,

@@ -13,8 +13,8 @@ import { virtualOptions, type VirtualPackage } from "./virtual.ts";
 export interface ChannelFacts {
   /** Every name that there is in the channels. */
   readonly names: () => Iterable<string>;
-  /** Versions that may be taken, as channels write them; none if the name is unknown. */
-  readonly versionsOf: (name: string) => readonly string[];
+  /** Versions that may be taken, with their builds or without; none if the name is unknown. */
+  readonly versionsOf: (name: string, builds: boolean) => readonly string[];
   /** What is not looked at, and why: `channel B has 3.1, but channel A comes first`. */
   readonly passedOver: (name: string) => string | null;
   readonly virtual: readonly VirtualPackage[];
@@ -93,7 +93,7 @@ function missingSentence({ name, wanted, by }: Demand, facts: ChannelFacts): str
     const remedy = option === undefined ? "" : `; if all of them have it, say so: ${option}`;
     return `${name} ${wanted} is ${who}, but workers are taken to have ${has}${remedy}.`;
   }
-  const versions = facts.versionsOf(name);
+  const versions = facts.versionsOf(name, wanted.includes(" "));
   const passedOver = facts.passedOver(name);
   if (versions.length === 0 && passedOver === null) {
     return unknownPackage(name, facts.names(), ` (${who})`);
@@ -106,7 +106,7 @@ function missingSentence({ name, wanted, by }: Demand, facts: ChannelFacts): str
 function tornSentence(name: string, wishes: readonly Demand[], facts: ChannelFacts): string {
   const [only] = wishes;
   if (wishes.length === 1) {
-    const there = someVersions(facts.versionsOf(name));
+    const there = someVersions(facts.versionsOf(name, only!.wanted.includes(" ")));
     return `No ${name} that fits the rest is ${only!.wanted} (${
       neededBy(only!.by)
     }): there is ${there}.`;

@@ -8,6 +8,7 @@
  */
 import { createHash } from "node:crypto";
 import { concat } from "../bytes.ts";
+import { sameText } from "../pin.ts";
 
 /** Which end of the link we are. */
 export type End = "manager" | "worker";
@@ -25,6 +26,9 @@ export type AuthStep =
   | { readonly state: "ok"; readonly send: Uint8Array; readonly rest: Uint8Array }
   /** Close the link. `why` goes on after the peer's name: "it presented the wrong password". */
   | { readonly state: "failed"; readonly send: Uint8Array; readonly why: string };
+
+/** Why a handshake failed in which the password was guessed, and guessed wrong. */
+export const wrongPassword = "it presented the wrong password";
 
 const ident = "auth password sha1";
 const newline = 0x0a;
@@ -121,9 +125,7 @@ export class PasswordHandshake {
         if (!sameText(line, this.#hash(this.challenge))) {
           send.push("failure\n");
           if (line === "failure") return "it did not accept our password";
-          return this.end === "manager"
-            ? "it presented the wrong password"
-            : "its password is another one than ours";
+          return this.end === "manager" ? wrongPassword : "its password is another one than ours";
         }
         this.#sendAnswer(send);
         send.push("ok\n");
@@ -192,12 +194,4 @@ function textOf(bytes: Uint8Array): string {
 /** The inverse of {@link textOf}. */
 function bytesOf(text: string): Uint8Array {
   return Uint8Array.from(text, (c) => c.charCodeAt(0));
-}
-
-/** Takes the same time wherever the texts differ, so that time tells nothing of the answer. */
-function sameText(a: string, b: string): boolean {
-  if (a.length !== b.length) return false;
-  let difference = 0;
-  for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i);
-  return difference === 0;
 }

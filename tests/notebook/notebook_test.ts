@@ -83,6 +83,7 @@ notebookTest(
         splits: sameMemory,
         dynamic: sameMemory,
         catalog: same,
+        environment: same,
         outside: same,
       });
 
@@ -94,7 +95,6 @@ notebookTest(
       const listening = /Listening for work queue workers on port (\d+)/;
       assert.equal(listening.exec(textOf("basic"))?.[1], notebooks.env["WQX_PORT"]);
       assert.notEqual(listening.exec(textOf("catalog"))?.[1], notebooks.env["WQX_PORT"]);
-      assert.match(textOf("environment"), /skipped/);
     });
     const { bed } = notebooks;
     await bed.clean();

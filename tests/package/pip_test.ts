@@ -104,30 +104,37 @@ for (const [tool, tools] of [["pip", "/usr/bin:/bin"], ["uv", `${uvFolder}:/usr/
   });
 }
 
-Deno.test({
-  ...packaged(
-    "projects and source archives are built and copied, and what changes in them is seen",
-  ),
-  async fn() {
-    await using temp = await TempFolder.create();
-    const { prefix, run, options } = await bed(temp, withPip);
-    await temp.write(
-      "my proj/pyproject.toml",
-      `[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n` +
-        `[project]\nname = "mine"\nversion = "1"\ndependencies = ["srcpkg"]\n` +
-        `[tool.setuptools]\npy-modules = ["mine"]\n`,
-    );
-    for (const value of ["1", "2"]) {
-      await temp.write("my proj/mine.py", `X = ${value}\n`);
-      await installPip(prefix, options({ locals: [temp.join("my proj")] }));
-      const site = `${prefix}/lib/python${(await realChannel()).pythonMinor}/site-packages`;
-      assert.equal(
-        await run("-c", "import mine, srcpkg; print(mine.X, srcpkg.VERSION, mine.__file__)"),
-        `${value} 1.0 ${site}/mine.py`,
+for (
+  const [tool, tools, values] of [
+    ["pip", "/usr/bin:/bin", ["1"]],
+    // It keeps what it has built, and must not take it for what a changed project is.
+    ["uv", `${uvFolder}:/usr/bin:/bin`, ["1", "2"]],
+  ] as const
+) {
+  Deno.test({
+    ...packaged(`projects and source archives are built and copied by ${tool}, as they are now`),
+    async fn() {
+      await using temp = await TempFolder.create();
+      const { pythonMinor } = await realChannel();
+      const names = tool === "uv" ? ["python"] : withPip;
+      const { prefix, run, options } = await bed(temp, names, { tools });
+      await temp.write(
+        "my proj/pyproject.toml",
+        `[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n` +
+          `[project]\nname = "mine"\nversion = "1"\ndependencies = ["srcpkg"]\n` +
+          `[tool.setuptools]\npy-modules = ["mine"]\n`,
       );
-    }
-  },
-});
+      for (const value of values) {
+        await temp.write("my proj/mine.py", `X = ${value}\n`);
+        await installPip(prefix, options({ locals: [temp.join("my proj")] }));
+        assert.equal(
+          await run("-c", "import mine, srcpkg; print(mine.X, srcpkg.VERSION, mine.__file__)"),
+          `${value} 1.0 ${prefix}/lib/python${pythonMinor}/site-packages/mine.py`,
+        );
+      }
+    },
+  });
+}
 
 Deno.test({
   ...packaged("files that pip takes over from a conda package are out of that package's record"),

@@ -38,7 +38,7 @@ Deno.test("wqx package, its --help and wqx help package list its commands", asyn
 Deno.test("an unknown command of the group gets a suggestion", async () => {
   const cases: [string, string][] = [
     ["creat", 'Unknown command "package creat": did you mean "create"?'],
-    ["--lst", 'Unknown option "package --lst": did you mean "list"?'],
+    ["--list", 'Unknown option "package --list": did you mean "list"?'],
     ["toString", 'Unknown command "package toString": wqx help package lists the commands'],
   ];
   for (const [word, message] of cases) {

@@ -131,6 +131,13 @@ Deno.test("a folder that was only untarred is relocated once", async () => {
     assert.equal(where.stdout, folder, where.stderr);
   }
   assert.ok(isReady(folder));
+
+  const program = bed.folder.join("untarred/bin/conda-unpack");
+  for (const name of [markerName, relocationsPath]) await Deno.remove(`${folder}/${name}`);
+  await Deno.writeTextFile(program, "#!/bin/sh\necho no luck >&2\nexit 1\n");
+  const failed = await bed.run(["package", "run", folder, "where"]);
+  assert.match(failed.stderr, /have yet to be told where they are.* failed .*: no luck/);
+  assert.equal(failed.code, 1);
 });
 
 /** As `wqx links` makes it. */

@@ -8,7 +8,7 @@ import type { PackageRecord } from "../../core/package/record.ts";
 import { solveEnvironment, type SolveOptions, type SolveProgress } from "../../package/solver.ts";
 import { SolverThread } from "../../package/solver_thread.ts";
 import { buildSelfExtracting, wqxOptions } from "../../scripts/build.ts";
-import { noPackaging, packagingPython } from "../support/channel.ts";
+import { noPackaging, packagingPython, realChannel } from "../support/channel.ts";
 import { ChannelServer, randomCase, record, writeFolder } from "../support/repodata_channel.ts";
 import { needs } from "../support/skip.ts";
 import { TempFolder } from "../support/temp.ts";
@@ -119,6 +119,10 @@ const refusals: readonly (readonly [specs: readonly string[], RegExp])[] = [
     /python cannot be at once 3\.12\.\* \(asked for\) and >=3\.11,<3\.12\.0a0 \(needed by numpy 1\.2/,
   ],
   [["numpy=1.24"], /No numpy fits 1\.24\.\* \(asked for\): there is 1\.26\.4, 1\.25\.2; more/],
+  [
+    ["numpy 1.25.2 py*"],
+    /No numpy fits ==1\.25\.2 py\* \(asked for\): there is 1\.26\.4 py311_0, 1\.25\.2 0;/,
+  ],
   [
     ["new"],
     /__glibc >=2\.34 is needed by new 1, but workers are taken to have 2\.28; if all of them have it, say so: --glibc VERSION\.$/,
@@ -266,6 +270,50 @@ async function askRattler(cases: readonly unknown[], home: string): Promise<read
 }
 
 const caseCount = 60;
+
+/** Of the real channel; some cannot be had. */
+const realSpecs = [
+  ["python=3.11", "pip", "numpy"],
+  ["app"],
+  ["plotter", "hepmath=1.5"],
+  ["plotter", "oldfit"],
+  ["limiter", "plotter"],
+  ["limiter", "hepmath"],
+  ["gpufit"],
+  ["hepmath=2.0"],
+  ["oldstyle", "blas"],
+];
+
+Deno.test({
+  ...needs(packagingPython !== null, noPackaging, "a channel of real packages is solved from"),
+  fn: async () => {
+    await using folder = await TempFolder.create();
+    const { dir, url } = await realChannel();
+    await using server = new ChannelServer(dir.slice(0, dir.lastIndexOf("/")));
+    const virtual = [["__unix", "0", "0"], ["__glibc", "2.28", "0"]] as const;
+    const rest = { channels: [dir], platform: "linux-64", priority: "strict", virtual };
+    const cases = realSpecs.map((specs) => ({ ...rest, specs: specs.map(strictly) }));
+    const wanted = await askRattler(cases, folder.path);
+    const facts = virtual.map(([name, version, build]) => ({ name, version, build }));
+    for (const place of [url, server.url("main")]) {
+      for (const [i, specs] of realSpecs.entries()) {
+        const theirs = wanted[i]!;
+        const ours = await solve(folder, specs, { channels: [place], virtual: facts }).then(
+          (records) => records.map(({ subdir, fileName }) => `0/${subdir}/${fileName}`).sort(),
+          () => null,
+        );
+        assert.deepEqual(ours, "files" in theirs ? theirs.files : null, specs.join(" "));
+      }
+    }
+    // Its shards are taken, which rattler wrote.
+    assert.ok(server.log.some((line) => /GET 200 \/main\/linux-64\/shards\//.test(line)));
+  },
+});
+
+/** rattler wants nothing to be guessed. */
+function strictly(spec: string): string {
+  return spec.replace(/=([\d.]+)$/, " $1.*");
+}
 
 Deno.test({
   ...needs(packagingPython !== null, noPackaging, "solutions are those of rattler's own solver"),

@@ -161,6 +161,7 @@ function relocatable(tells: "json" | "late json" | "conda-unpack" | "program"): 
     { path: "share/x.cfg", placeholder, mode: "text" },
     { path: "share/link.cfg", placeholder, mode: "text" },
     { path: "share/gone.cfg", placeholder, mode: "text" },
+    { path: "share/without.cfg", placeholder, mode: "text" },
     { path: "lib/x.so", placeholder, mode: "binary" },
   ] as const;
   const json = { path: relocationsPath, text: writeRelocations(relocations) };
@@ -169,6 +170,7 @@ function relocatable(tells: "json" | "late json" | "conda-unpack" | "program"): 
     ...environmentMembers,
     { path: "share/x.cfg", text: `at ${placeholder}/share\n`, mode: 0o444 },
     { path: "share/link.cfg", kind: "link", target: "x.cfg" },
+    { path: "share/without.cfg", text: "nothing to replace" },
     { path: "lib/x.so", text: `A\0${placeholder}/lib:${placeholder}/b\0end` },
   ];
   const script = (text: string): Member => ({ path: "bin/conda-unpack", text, mode: 0o755 });
@@ -199,6 +201,10 @@ for (const tells of ["json", "late json", "conda-unpack", "program"] as const) {
     assert.equal(Deno.readTextFileSync(`${env}/share/x.cfg`), `at ${env}/share\n`);
     if (tells === "program") return;
     assert.equal(Deno.statSync(`${env}/share/x.cfg`).mode! & 0o777, 0o444);
+    // Byte code tells by the time whether it was made of this text.
+    const timeOf = (path: string) => Deno.statSync(`${env}/${path}`).mtime?.getTime();
+    assert.equal(timeOf("share/without.cfg"), 1_700_000_000_000);
+    assert.notEqual(timeOf("share/x.cfg"), 1_700_000_000_000);
     const binary = Deno.readTextFileSync(`${env}/lib/x.so`);
     const padding = "\0".repeat(2 * (placeholder.length - env.length));
     assert.equal(binary, `A\0${env}/lib:${env}/b${padding}\0end`);

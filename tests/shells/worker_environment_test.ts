@@ -136,7 +136,7 @@ Deno.test("an environment that cannot be used is told of before anything is sent
   const cases: readonly (readonly [string, RegExp])[] = [
     ["enw.tar.gz", /there is no file "enw\.tar\.gz": did you mean "env\.tar\.gz"/],
     ["cut.tar.gz", /the environment "cut\.tar\.gz" cannot be used: it is cut off/],
-    ["text.tar.gz", /cannot be used: it is not compressed by gzip/],
+    ["text.tar.gz", /cannot be used: it is neither a tar archive nor one compressed with gzip/],
     ["other.tar.gz", /cannot be used: it has no bin\/activate, as packed environments have/],
     ["other", /cannot be used: it is a folder; make an archive of it with wqx package create/],
   ];
