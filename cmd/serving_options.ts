@@ -47,7 +47,12 @@ export const servingOptions = {
   },
   ssl: {
     flags: "    --ssl",
-    describe: "TLS with a certificate made for this run; workers take --ssl as well",
+    describe: "nothing but TLS; workers of Work Queue take --ssl as well",
+    group,
+  },
+  plain: {
+    flags: "    --plain",
+    describe: "no TLS, not even for workers of wqx that ask for it",
     group,
   },
   sslKey: { flags: "    --ssl-key FILE", describe: "TLS with this key (PEM)", parse: path, group },

@@ -51,3 +51,8 @@ function parseAddress(word: string, portDefault: number | null): Address | null 
 export function showAddress({ host, port }: Address): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
+
+/** Whether what goes there stays on this machine; of names, only `localhost` is known to. */
+export function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d+){3}|::1|::ffff:127(\.\d+){3})$/i.test(host);
+}

@@ -1,12 +1,12 @@
 /** Passwords on links: the handshake of core, with a deadline, and the file they come from. */
 import { messageOf, PeerProtocolError, UsageError } from "../core/errors.ts";
+import { boundPassword } from "../core/pin.ts";
 import {
   type End,
   passwordBytesMax,
   PasswordHandshake,
   passwordOf,
 } from "../core/protocol/auth.ts";
-import { boundPassword } from "../core/pin.ts";
 import type { Link, Patience } from "./link.ts";
 
 /** For a worker to complete the handshake, as in cctools. */
@@ -25,8 +25,9 @@ export interface AuthenticateOptions extends Patience {
 
 /**
  * Proves to the peer that we know the password, and has it prove the same; under TLS between peers
- * of wqx also that both see the same key of the manager. Returns what was read beyond the handshake: the first bytes of the protocol. Throws a PeerProtocolError that says of
- * the peer why it failed ("it presented the wrong password"), and has closed the link then.
+ * of wqx also that both see the same key. Returns what was read beyond the handshake: the first
+ * bytes of the protocol. Throws a PeerProtocolError that says of the peer why it failed ("it
+ * presented the wrong password"), and has closed the link then.
  */
 export async function authenticate(
   link: Link,

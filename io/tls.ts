@@ -90,7 +90,7 @@ export class TlsChannel implements Channel {
 
   /** Of the server's key, which the handshake proved that it has; `null`: it cannot be read. */
   get pin(): string | null {
-    if (this.end.role === "server") return pinOfCertificate(this.end.identity.certificate);
+    if (this.end.role === "server") return ownPin(this.end.identity);
     const certificate = this.#socket.getPeerX509Certificate();
     return certificate === undefined ? null : pinOfKey(certificate);
   }
@@ -178,9 +178,15 @@ function ask(transport: Duplex, host: string): TLSSocket {
   });
 }
 
-/** Of the first certificate in a PEM text. */
-export function pinOfCertificate(certificate: string): string {
-  return pinOfKey(new X509Certificate(certificate));
+const ownPins = new WeakMap<TlsIdentity, string>();
+
+/** The pin of the key of an identity, reckoned once. */
+export function ownPin(identity: TlsIdentity): string {
+  const known = ownPins.get(identity);
+  if (known !== undefined) return known;
+  const pin = pinOfKey(new X509Certificate(identity.certificate));
+  ownPins.set(identity, pin);
+  return pin;
 }
 
 function pinOfKey({ publicKey }: X509Certificate): string {

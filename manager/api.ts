@@ -148,7 +148,7 @@ class ApiService {
       port: this.port,
       pid: Deno.pid,
       hostname: Deno.hostname(),
-      ssl: this.options.serving.identity !== null,
+      ssl: this.options.serving.tls?.required ?? false,
     });
     return true;
   }

@@ -2,6 +2,7 @@
  * The links of a manager: who comes in, what they send, and how they end. Each has one reader and
  * one outbox, so a slow worker delays nobody else.
  */
+import { isLoopback } from "../core/addresses.ts";
 import { messageOf, PeerProtocolError, RunError } from "../core/errors.ts";
 import { type WorkerId, workerId } from "../core/ids.ts";
 import { Decoder } from "../core/protocol/decoder.ts";
@@ -12,10 +13,12 @@ import type { ManagerEvent, Place, Stored } from "../core/scheduler/actions.ts";
 import type { WorkerState } from "../core/scheduler/workers.ts";
 import { delay, within } from "../io/clock.ts";
 import { FileSink, nowhere, type Sink, TailSink, UpdateSink } from "../io/files.ts";
+import { wrongPassword } from "../core/protocol/auth.ts";
 import { authenticate, managerPatienceMs } from "../io/handshake.ts";
 import { Link } from "../io/link.ts";
 import { Outbox, type Outgoing } from "../io/outbox.ts";
 import type { ManagerListener } from "./listener.ts";
+import { type Guest, Lobby } from "./lobby.ts";
 import type { Serving } from "./serving.ts";
 
 /** All of IPv4. */
@@ -26,6 +29,12 @@ const farewellMs = 2000;
 
 /** After the system let nobody in for a moment. */
 const acceptAgainMs = 100;
+
+/** For the first byte, as long as for a greeting: a machine that starts many workers is slow. */
+const firstByteMs = 30_000;
+
+/** With which TLS begins (RFC 8446, section 5.1), and no line of a worker. */
+const tlsFirstByte = 0x16;
 
 /** `release`: workers look for another manager. */
 export type Farewell = "exit" | "release";
@@ -68,6 +77,11 @@ export class Connection {
     );
   }
 
+  /** Whether others on the way may read and change what goes over it. */
+  get isExposed(): boolean {
+    return !this.link.secure && !isLoopback(this.link.host);
+  }
+
   send(outgoing: Outgoing): void {
     this.#outbox.push(outgoing);
   }
@@ -99,7 +113,7 @@ export class Connection {
    * Delivers what comes until the link ends. `ahead`: bytes that came before the protocol began.
    * `forget` is called as soon as nothing can be sent any more.
    */
-  async serve(ahead: Uint8Array | undefined, forget: () => void): Promise<void> {
+  async serve(ahead: Uint8Array | undefined, guest: Guest, forget: () => void): Promise<void> {
     const { worker, link, owner } = this;
     owner.deliver({ type: "link_opened", worker, address: link.peer });
     const state = owner.workers.get(worker)!;
@@ -110,6 +124,7 @@ export class Connection {
         decoder.feed(bytes);
         const nowMs = performance.now();
         for (let m = decoder.next(); m !== null; m = decoder.next()) {
+          guest.leave();
           const storing = this.#received(state, m, nowMs);
           if (storing !== undefined) await storing;
         }
@@ -125,7 +140,7 @@ export class Connection {
       link.close();
       await this.#sink.abandon();
       owner.deliver({ type: "link_closed", worker, why });
-      if (this.#answering === null) owner.workerLeft(state, why);
+      if (this.#answering === null && !guest.evicted) owner.workerLeft(state, why);
     }
   }
 
@@ -167,6 +182,7 @@ export class Links {
   readonly #served = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
   readonly #accepting: Promise<void>;
+  readonly #lobby: Lobby;
   #nextWorker = 1;
 
   private constructor(
@@ -174,6 +190,7 @@ export class Links {
     private readonly printedBytesMax: number,
     private readonly owner: LinksOwner,
   ) {
+    this.#lobby = new Lobby((address, why) => owner.refused(address, why));
     this.#accepting = this.#accept();
   }
 
@@ -219,24 +236,38 @@ export class Links {
 
   /** TLS and password come before the protocol; they cost nobody else any time. */
   async #admit(link: Link): Promise<void> {
-    const { password, identity } = this.owner.serving();
-    const patience = { deadlineMs: managerPatienceMs, signal: this.#stopping.signal };
-    let ahead: Uint8Array | undefined;
+    const guest = this.#lobby.enter(link.host, () => link.close());
     try {
-      if (identity !== null) await link.startTls({ role: "server", identity }, patience);
-      if (password !== null) {
-        ahead = await authenticate(link, password.content, { role: "manager", ...patience });
-      }
+      const ahead = await this.#secured(link);
+      const worker = workerId(`w${this.#nextWorker++}`);
+      const connection = new Connection(worker, link, this.printedBytesMax, this.owner);
+      this.#open.set(worker, connection);
+      await connection.serve(ahead, guest, () => this.#open.delete(worker));
     } catch (error) {
       link.close();
       if (!(error instanceof PeerProtocolError)) throw error;
-      this.owner.refused(link.peer, error.message);
-      return;
+      const { message } = error;
+      const isNews = message !== wrongPassword || this.#lobby.wrongPassword(link.host);
+      if (isNews && !guest.evicted) this.owner.refused(link.peer, message);
+    } finally {
+      guest.leave();
     }
-    const worker = workerId(`w${this.#nextWorker++}`);
-    const connection = new Connection(worker, link, this.printedBytesMax, this.owner);
-    this.#open.set(worker, connection);
-    await connection.serve(ahead, () => this.#open.delete(worker));
+  }
+
+  /** Returns what of the protocol came along. Throws a PeerProtocolError. */
+  async #secured(link: Link): Promise<Uint8Array | undefined> {
+    const { password, tls } = this.owner.serving();
+    const { signal } = this.#stopping;
+    const patience = { deadlineMs: managerPatienceMs, signal };
+    if (tls !== null) {
+      // A worker speaks first, whichever way: its first byte tells.
+      const asksForTls = tls.required ||
+        await link.firstByte({ deadlineMs: firstByteMs, signal }) === tlsFirstByte;
+      if (asksForTls) await link.startTls({ role: "server", identity: tls.identity }, patience);
+    }
+    if (password === null) return undefined;
+    await this.#lobby.turn(link.host, signal);
+    return await authenticate(link, password.content, { role: "manager", ...patience });
   }
 }
 

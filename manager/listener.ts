@@ -13,6 +13,8 @@ export interface ManagerListener {
   workerLeft(worker: WorkerState, why: string): void;
   /** A connection that did not get so far as to be a worker. */
   refused(address: string, why: string): void;
+  /** The first worker from elsewhere that talks plain text, where TLS was to be had. */
+  plainText?(worker: WorkerState): void;
   /** A host gets no tasks for a while. */
   hostBlocked(host: string, why: string): void;
   /** A task waits, although workers are connected, for a larger one. */

@@ -108,7 +108,8 @@ export class LocalWorkers implements AsyncDisposable {
       String(port),
       "--single-shot",
       "--parent-death",
-      ...(serving.identity === null ? [] : ["--ssl"]),
+      // What goes over loopback, who could read it could read our memory too.
+      ...(serving.tls?.required ? ["--ssl"] : []),
       // The manager decides when they end.
       "--timeout",
       "30d",

@@ -134,6 +134,13 @@ async function lockOf(path: string, pidPath: string): Promise<Deno.FsFile> {
   const file = await Deno.open(pidPath, { read: true, write: true, create: true });
   try {
     if (await file.tryLock(true)) {
+      // Whoever had it may have ended, and removed it, since it was opened.
+      const there = await Deno.stat(pidPath).catch(() => null);
+      if (there?.ino !== (await file.stat()).ino) {
+        file.close();
+        await Deno.mkdir(dirname(pidPath), { recursive: true, mode: 0o700 });
+        return await lockOf(path, pidPath);
+      }
       await file.truncate();
       await file.write(new TextEncoder().encode(String(Deno.pid)));
       return file;

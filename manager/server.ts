@@ -89,6 +89,7 @@ export class Manager implements AsyncDisposable {
   #performing = false;
   #scheduling = false;
   #paused = false;
+  #saidPlain = false;
   #nextTask = 1;
   #closed = false;
 
@@ -121,7 +122,7 @@ export class Manager implements AsyncDisposable {
         workers: this.#scheduler.workers,
         deliver: (event, nowMs) => this.#deliver(event, nowMs),
         refused: (address, why) => owner.refused(address, why),
-        workerJoined: (worker) => owner.workerJoined(worker),
+        workerJoined: (worker) => this.#joined(worker),
         workerLeft: (worker, why) => owner.workerLeft(worker, why),
       },
     );
@@ -151,7 +152,7 @@ export class Manager implements AsyncDisposable {
 
   /** What catalogs are told of it. */
   advert(options: AdvertOptions): Advert {
-    return advertOf(this.status, options);
+    return advertOf(this.status, { pin: this.#serving.tls?.identity.pin, ...options });
   }
 
   /** Names of the factories whose limits count. */
@@ -223,7 +224,8 @@ export class Manager implements AsyncDisposable {
         tasksLeft,
         hostname: hostname ?? anyAddress,
         port: this.port,
-        ssl: this.#serving.identity !== null,
+        // Real workers that find it in a catalog speak TLS if it says so, and only then.
+        ssl: this.#serving.tls?.required ?? false,
         startedEpochMs: this.#startedEpochMs,
         preferredConnection: this.#serving.preferredConnection,
         hostsBlocked: this.#scheduler.hostsBlocked(nowMs),
@@ -368,6 +370,14 @@ export class Manager implements AsyncDisposable {
         connection.close(action.why);
         break;
     }
+  }
+
+  #joined(worker: WorkerState): void {
+    this.owner.workerJoined(worker);
+    if (this.#saidPlain || this.#serving.tls === null) return;
+    if (this.#links.get(worker.id)?.isExposed !== true) return;
+    this.#saidPlain = true;
+    this.owner.plainText?.(worker);
   }
 
   #tellDispatched({ id, worker, block }: Dispatch): void {

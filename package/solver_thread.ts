@@ -1,6 +1,7 @@
 /** Asks the solver's thread, and turns its troubles into sentences. */
 import { RunError } from "../core/errors.ts";
 import type { SolveAnswer, SolveRequest } from "./solver_worker.ts";
+import { threadModule } from "./thread_module.ts";
 
 /** What the solver found, or a tree of what conflicts and words about what it cannot read. */
 export type Solved = Exclude<SolveAnswer, { readonly is: "broke" }>;
@@ -14,7 +15,7 @@ export class SolverThread implements Disposable {
     request: SolveRequest,
     { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal?: AbortSignal },
   ): Promise<Solved> {
-    const url = await moduleUrl();
+    const url = await threadModule("solver_worker");
     signal?.throwIfAborted();
     const worker = this.#worker ??= new Worker(url, { type: "module" });
     const { promise, resolve, reject } = Promise.withResolvers<Solved>();
@@ -52,16 +53,5 @@ export class SolverThread implements Disposable {
   [Symbol.dispose](): void {
     this.#worker?.terminate();
     this.#worker = null;
-  }
-}
-
-/** Bundled beside the bundled program, or the source. */
-async function moduleUrl(): Promise<URL> {
-  const bundled = new URL("./solver_worker.js", import.meta.url);
-  try {
-    await Deno.stat(bundled);
-    return bundled;
-  } catch {
-    return new URL("./solver_worker.ts", import.meta.url);
   }
 }

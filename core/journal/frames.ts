@@ -38,7 +38,7 @@ export function journalHead(version: number = journalVersion): Uint8Array<ArrayB
   return head;
 }
 
-/** The frame of one record, which is anything that JSON can tell. */
+/** The frame of one record, which is anything that JSON can tell but `null`. */
 export function frameOf(record: unknown): Uint8Array<ArrayBuffer> {
   const payload = new TextEncoder().encode(JSON.stringify(record));
   const frame = new Uint8Array(frameHeadBytes + payload.length);
@@ -81,12 +81,13 @@ export class JournalReader {
       return null;
     }
     const payload = this.#payloadAt(this.#at);
-    if (payload === null) {
+    const record = payload === null ? null : recordIn(payload);
+    if (payload === null || record === null) {
       this.#end = this.#lost(this.#isSoundAfter(this.#at) ? "damaged" : "torn", this.#at);
       return null;
     }
     this.#at += frameHeadBytes + payload.length;
-    return JSON.parse(new TextDecoder().decode(payload));
+    return record;
   }
 
   /** All that are left. */
@@ -146,6 +147,15 @@ export class JournalReader {
     const { buffer, byteOffset } = this.bytes;
     if (offset + length > this.bytes.length) return null;
     return new DataView(buffer, byteOffset + offset, length);
+  }
+}
+
+/** `null` for what is no record, whatever its checksum says. */
+function recordIn(payload: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(payload));
+  } catch {
+    return null;
   }
 }
 

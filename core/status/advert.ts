@@ -17,6 +17,8 @@ export interface AdvertOptions {
   readonly id: string;
   /** The catalog forgets it when nothing was heard of it for so long. */
   readonly lifetimeS: number;
+  /** Of the manager's key, by which workers of wqx know it; absent: it has none. */
+  readonly pin?: string | undefined;
 }
 
 /** A page has room for no more, and a record with 1,000 would be 200 kB every minute. */
@@ -36,9 +38,14 @@ const leanKeys = [
  * The record of `queue_status` with the newest workers, one by one. It has no `uuid`: a manager that
  * begins anew on the port of one that was killed takes the place of its record.
  */
-export function advertOf(source: StatusSource, { id, lifetimeS }: AdvertOptions): Advert {
+export function advertOf(source: StatusSource, { id, lifetimeS, pin }: AdvertOptions): Advert {
   const queue = wireQueue(snapshotOf(source));
-  const own = { lifetime: lifetimeS, wqx_id: id, ...stallOf(source) };
+  const own = {
+    lifetime: lifetimeS,
+    wqx_id: id,
+    ...(pin !== undefined && { wqx_pin: pin }),
+    ...stallOf(source),
+  };
   const lean = Object.fromEntries(
     leanKeys.flatMap((key) => queue[key] === undefined ? [] : [[key, queue[key]]]),
   );

@@ -16,7 +16,7 @@ from coffea.util import rich_bar
 
 from wqx._chunks import Cutter, MergeTree, Sizer, split
 from wqx._coffea_task import value_in
-from wqx.environment import archive_name, wrapper_script
+from wqx.environment import staged_archive, wrapper_script
 
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_coffea_task.py")
 SCRIPT_NAME = "wqx_coffea_task.py"
@@ -162,7 +162,7 @@ class Run:
         self.folder = os.path.abspath(stack.enter_context(folder))
         self.function_path = self.write_function(function)
         if executor.environment_file:
-            self.archive = archive_name(executor.environment_file)
+            self.archive = staged_archive(executor.environment_file)
         self.sizer = None
         if executor.dynamic_chunksize and not preprocessing:
             first = executor.chunksize or max(len(item) for item in items)
@@ -288,9 +288,10 @@ class Run:
     def wrapped(self, command):
         executor = self.executor
         if executor.environment_file:
+            name = os.path.basename(self.archive)
             command = (
                 './poncho_package_run -e %s -u "$WORK_QUEUE_SANDBOX"/%s-env -- %s'
-                % (self.archive, self.archive, command)
+                % (name, name, command)
             )
         if executor.x509_proxy:
             command = "X509_USER_PROXY=%s %s" % (os.path.basename(executor.x509_proxy), command)
@@ -305,7 +306,7 @@ class Run:
         task.specify_category(category)
         task.specify_input_file(SCRIPT, SCRIPT_NAME, cache=True)
         if executor.environment_file:
-            task.specify_input_file(executor.environment_file, self.archive, cache=True)
+            task.specify_input_file(self.archive, os.path.basename(self.archive), cache=True)
             wrapper = executor.wrapper or wrapper_script()
             task.specify_input_file(wrapper, "poncho_package_run", cache=True)
         for path in list(executor.extra_input_files) + [executor.x509_proxy]:

@@ -27,6 +27,19 @@ def is_wrapper_script(path):
     return head.startswith(b"#!") and _MARK.search(head) is not None
 
 
+def staged_archive(path):
+    """A path for the archive by which queues know its content, as they know files by path.
+
+    Its last part is its `archive_name`. Raises as that does.
+    """
+    from ndcctools.work_queue import _staging
+
+    staged = os.path.join(_staging.staging_directory, archive_name(path))
+    if not os.path.lexists(staged):
+        os.symlink(os.path.abspath(path), staged)
+    return staged
+
+
 def archive_name(path):
     """A name for the archive that changes with its content: `BASE-<12 hex digits>.tar.gz`.
 

@@ -4,7 +4,7 @@ import os
 import pickle
 import sys
 
-from wqx.environment import archive_name, wrapper_script
+from wqx.environment import staged_archive, wrapper_script
 
 from . import _staging
 from ._constants import WORK_QUEUE_BUFFER, WORK_QUEUE_CACHE
@@ -169,12 +169,9 @@ class PythonTask(Task):
         """
         if not env_file:
             return
-        name = archive_name(str(env_file))
-        # The queue knows files by path: another content is another file.
-        path = os.path.join(_staging.staging_directory, name)
-        if not os.path.lexists(path):
-            os.symlink(os.path.abspath(str(env_file)), path)
-        self.specify_input_file(path, name, cache=True)
+        archive = staged_archive(str(env_file))
+        name = os.path.basename(archive)
+        self.specify_input_file(archive, name, cache=True)
         self.specify_input_file(wrapper_script(), "poncho_package_run", cache=True)
         _, rest = self._wq_command.split(" ", 1)
         unpacked = '"$WORK_QUEUE_SANDBOX"/%s-env' % name
