@@ -3,6 +3,7 @@ import { userInfo } from "node:os";
 import { join, resolve } from "node:path";
 import { type Address, parseManagers } from "../core/addresses.ts";
 import { messageOf, RunError, UsageError } from "../core/errors.ts";
+import { addressesOf } from "../core/pin.ts";
 import type { FactorySettings } from "../core/factory/settings.ts";
 import { workerCommand, type WorkerTerms } from "../core/factory/worker_command.ts";
 import { protocolsSpoken } from "../core/protocol/messages.ts";
@@ -204,6 +205,7 @@ function termsOf(
     program,
     wrappers,
     manager,
+    join: options.join ?? null,
     catalogs: manager === null ? catalogsOf(options.catalogs) : [],
     passwordFile: options.password === undefined ? null : "pwfile",
     tls: options.tls,
@@ -222,7 +224,13 @@ function batchTypeOf({ batchType, asManager }: Options): string {
   throw new UsageError("Say where workers are to run: -T local, -T slurm, -T condor …");
 }
 
-function refuseWhatIsNotThere({ amazonConfig }: Options): void {
+function refuseWhatIsNotThere({ amazonConfig, join, workerBinary, k8sWorkerImage }: Options): void {
+  if (join !== undefined && (workerBinary ?? k8sWorkerImage) !== undefined) {
+    throw new UsageError(
+      `Cannot give --join to the workers of ${workerBinary ?? k8sWorkerImage}: only those of wqx ` +
+        "know it; give HOST PORT, and --ssl if the manager takes it",
+    );
+  }
   if (amazonConfig === undefined) return;
   throw new UsageError("--amazon-config belongs to -T amazon, which wqx has not");
 }
@@ -245,8 +253,12 @@ function managerOf(
   host: string | undefined,
   port: string | undefined,
   { managerName }: FactorySettings,
-  { configFile }: Options,
+  { configFile, join }: Options,
 ): Address | null {
+  if (join !== undefined) {
+    if (host === undefined) return addressesOf(join)[0]!;
+    throw new UsageError(`Give either --join or ${host}, not both: the token says whom to serve`);
+  }
   if (host !== undefined && port !== undefined) return { host, port: parsePort(port) };
   // Work Queue takes no notice of a lone argument; `HOST:PORT` is what was meant.
   const [address] = host === undefined ? [] : parseManagers(host);

@@ -6,6 +6,7 @@ import { UsageError } from "../core/errors.ts";
 import { bothRequirements } from "../core/factory/worker_command.ts";
 import { type FactorySettings, settingsDefault } from "../core/factory/settings.ts";
 import { projectPattern } from "../core/catalog/selection.ts";
+import { parseJoinToken } from "../core/pin.ts";
 import { parseCount, parseSizeMb, parseTimeMs } from "../core/units.ts";
 import { batchSystemName, batchSystemNames } from "../factory/batch/mod.ts";
 import { type OptionRows, type OptionsOf, outputOptions, versionOption } from "./cli.ts";
@@ -73,6 +74,12 @@ const targetOptions = {
     describe: "the file with the password that manager and workers share",
     parse: filled("the name of the file"),
     common: true,
+  },
+  join: {
+    flags: "    --join TOKEN",
+    describe: "serve the manager that printed TOKEN; workers and we speak TLS with it",
+    parse: parseJoinToken,
+    group: "Whom to serve",
   },
   tls: {
     flags: "    --ssl",

@@ -2,6 +2,7 @@
 import { apiVersion } from "../core/api/frames.ts";
 import { selfCommand } from "../io/self.ts";
 import { serveApi } from "../manager/api.ts";
+import { joinTokenOf } from "../manager/joining.ts";
 import { monitorProgram } from "../manager/own_program.ts";
 import type { Serving } from "../manager/serving.ts";
 import { version } from "./commands.ts";
@@ -34,9 +35,10 @@ export async function runApi(run: ApiRun, { stdout, stderr }: Terminal): Promise
         if (!run.quiet) stderr.write(`${line}\n`);
       },
       listening: (port) => {
-        const { socket } = run;
+        const { socket, serving } = run;
         const pid = Deno.pid;
-        const line = { type: "listening", api: apiVersion, port, socket, pid, version };
+        const join = joinTokenOf(serving, undefined, port);
+        const line = { type: "listening", api: apiVersion, port, socket, pid, version, join };
         stdout.write(JSON.stringify(line) + "\n");
       },
     });

@@ -131,12 +131,13 @@ export class Asking {
 
   /** Asks at each of its addresses in turn. Throws the RunError of the last. */
   async ask(
-    { addresses, tls }: FoundManager,
+    { addresses, tls, pin }: FoundManager,
     question: ManagerQuestion | ReturnType<typeof explainQuestion>,
   ): Promise<readonly JxObject[]> {
     const { timeout: timeoutMs } = this.options;
     const how: ManagerQueryOptions = {
       tls,
+      pin,
       password: this.password,
       timeoutMs,
       signal: this.signal,

@@ -11,6 +11,7 @@ import type { IpMode } from "../io/connect.ts";
 import {
   CatalogManagers,
   type CatalogQuery,
+  joinedManager,
   listedManagers,
   type ManagerSource,
 } from "../worker/find_manager.ts";
@@ -38,9 +39,15 @@ type Options = OptionsOf<typeof workerOptions>;
 export const command = defineCommand({
   name: "worker",
   purpose: "Run tasks for a manager, many at once, until there is no more work.",
-  usage: ["HOST PORT [options]", '"HOST:PORT;HOST:PORT;…" [options]', "-M PROJECT [options]"],
+  usage: [
+    "HOST PORT [options]",
+    "--join TOKEN [options]",
+    '"HOST:PORT;HOST:PORT;…" [options]',
+    "-M PROJECT [options]",
+  ],
   examples: [
-    ["worker login1.site.edu 9123", "serve the manager on that host and port"],
+    ["worker --join TOKEN", "serve the manager that printed the token"],
+    ["worker login1.site.edu 9123", "serve the manager on that host and port, in plain text"],
     ["worker localhost 9123 --cores 4 --memory 8GB", "offer less than the whole machine"],
     ["worker -M 'ana.*' --timeout 1h", "serve managers of these names, one after the other"],
   ],
@@ -136,6 +143,11 @@ function managersOf(
   logs: Pick<CatalogQuery, "log" | "debug">,
 ): ManagerSource {
   const project = options.project ?? options.projectByOldName;
+  if (options.join !== undefined) {
+    const other = project === undefined ? host : `-M "${project.text}"`;
+    if (other === undefined) return joinedManager(options.join);
+    throw new UsageError(`Give either --join or ${other}, not both: the token says whom to serve`);
+  }
   if (project === undefined) return listedManagers(addressesOf(host, port), options.tls);
   if (host !== undefined) {
     throw new UsageError(`Give either -M "${project.text}" or the manager "${host}", not both`);
@@ -153,7 +165,7 @@ function managersOf(
 function addressesOf(host: string | undefined, port: string | undefined): Address[] {
   if (host === undefined) {
     throw new UsageError(
-      'Say whom to serve: HOST PORT, "HOST:PORT;HOST:PORT", or -M with a project name',
+      'Say whom to serve: --join TOKEN, HOST PORT, "HOST:PORT;HOST:PORT", or -M with a project name',
     );
   }
   if (port !== undefined) return [{ host, port: portOf(port) }];

@@ -3,6 +3,7 @@
  * a few of our own. What has no meaning here is a row too, and says so when it is given.
  */
 import { UsageError } from "../core/errors.ts";
+import { parseJoinToken } from "../core/pin.ts";
 import { parseCount, parsePort, parseSizeMb, parseTimeMs } from "../core/units.ts";
 import { defaultBackoff } from "../core/worker/backoff.ts";
 import { protocolsTried } from "../core/worker/guess.ts";
@@ -60,6 +61,12 @@ const managerOptions = {
   tls: {
     flags: "    --ssl",
     describe: "speak TLS; with -M, serve only managers that do",
+    common: true,
+  },
+  join: {
+    flags: "    --join TOKEN",
+    describe: "serve the manager that printed TOKEN, by TLS, and none that has another key",
+    parse: parseJoinToken,
     common: true,
   },
   protocol: {

@@ -195,7 +195,7 @@ export class Factory {
     const { terms, password } = this.options;
     const timing = { timeoutMs: managerMsMax, signal };
     const [record] = await askManager(manager, "queue_status", {
-      tls: terms.tls,
+      ...securityOf(terms),
       password,
       ...timing,
     });
@@ -300,10 +300,10 @@ export class Factory {
     const { terms, password } = this.options;
     const found = terms.manager === null
       ? managersAmong(this.#view?.managers ?? [], /^/, undefined)
-      : [{ addresses: [terms.manager], tls: terms.tls }];
+      : [{ addresses: [terms.manager], ...securityOf(terms) }];
     const hosts: string[] = [];
-    for (const { addresses, tls } of found) {
-      const options = { tls, password, timeoutMs: workerListMsMax, signal };
+    for (const { addresses, tls, pin } of found) {
+      const options = { tls, pin, password, timeoutMs: workerListMsMax, signal };
       const workers = await firstOf(addresses, (at) => askManager(at, "worker_status", options));
       if (workers === null) return null;
       hosts.push(...workers.flatMap((worker) => stringOf(worker, "hostname") ?? []));
@@ -391,6 +391,11 @@ export class Factory {
     this.options.debug(line);
     this.options.output.say(line);
   }
+}
+
+/** How the manager of the command line is spoken to. */
+function securityOf({ tls, join }: WorkerTerms): { readonly tls: boolean; readonly pin?: string } {
+  return join === null ? { tls } : { tls: true, pin: join.pin };
 }
 
 const stopText = "received abort signal, shutting down workers...";

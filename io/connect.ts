@@ -10,6 +10,8 @@ export type IpMode = "AUTO" | "IPV4" | "IPV6";
 
 export interface ConnectOptions {
   readonly tls: boolean;
+  /** Under TLS, of the only key that will do. */
+  readonly pin?: string | undefined;
   readonly ipMode: IpMode;
   /** The content of the password file. */
   readonly password: Uint8Array | null;
@@ -28,10 +30,10 @@ export interface Connected {
 
 /** Throws what stood in the way, a PeerProtocolError if it was a handshake; nothing is left open. */
 export async function connectTo(address: Address, options: ConnectOptions): Promise<Connected> {
-  const { tls, password, signal } = options;
+  const { tls, pin, password, signal } = options;
   const link = await connectTcp(address, options);
   const patience = { deadlineMs: options.handshakeMs, signal };
-  if (tls) await link.startTls({ role: "client", host: address.host }, patience);
+  if (tls) await link.startTls({ role: "client", host: address.host, pin }, patience);
   if (password === null) return { link, ahead: new Uint8Array(0) };
   return { link, ahead: await authenticate(link, password, { role: "worker", ...patience }) };
 }

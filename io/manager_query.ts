@@ -13,6 +13,8 @@ import type { Link } from "./link.ts";
 
 export interface ManagerQueryOptions {
   readonly tls: boolean;
+  /** Under TLS, of the only key that will do. */
+  readonly pin?: string | undefined;
   /** The content of the password file. */
   readonly password: Uint8Array | null;
   /** For all of it. */
@@ -33,7 +35,7 @@ export async function askManager(
   question: ManagerQuestion | ExplainQuestion,
   options: ManagerQueryOptions,
 ): Promise<readonly JxObject[]> {
-  const { tls, password, timeoutMs, ipMode = "AUTO" } = options;
+  const { tls, pin, password, timeoutMs, ipMode = "AUTO" } = options;
   const { host, port } = address;
   const place = `${host} port ${port}`;
   using deadline = new Deadline(timeoutMs, options.signal);
@@ -53,7 +55,7 @@ export async function askManager(
   using link = await step(connecting, (why) => `couldn't connect to ${place}: ${why}`);
   const patience = { deadlineMs: timeoutMs, signal };
   if (tls) {
-    const starting = link.startTls({ role: "client", host }, patience);
+    const starting = link.startTls({ role: "client", host, pin }, patience);
     await step(starting, (why) => `could not setup ssl connection. (${place}: ${why})`);
   }
   const unread = (why: string) => `couldn't read from ${place}: ${why}`;

@@ -18,6 +18,7 @@ import { hostOf, isReady, type WorkerState } from "../core/scheduler/workers.ts"
 import { statusAnswer } from "../core/status/answer.ts";
 import { catalogsOf } from "../io/catalog_client.ts";
 import { Advertiser } from "./advertise.ts";
+import { plainTextNote } from "./joining.ts";
 import { Manager, type ManagerOptions, type Presence } from "./server.ts";
 import { AppendedFile, statisticsHead, statisticsRow, Summaries } from "./stats_log.ts";
 import { TransactionsLog } from "./transactions_log.ts";
@@ -103,6 +104,7 @@ export class ClientManager {
       workerLeft: (worker, why) => this.#left(worker, why),
       refused: (address, why) => ears.note(`The connection from ${address} was refused: ${why}`),
       tooLarge: (why) => ears.note(`Too large: ${why}`),
+      plainText: (worker) => ears.note(plainTextNote(worker)),
       stalled: (why) => ears.note(why),
       hostBlocked: (host, why) => ears.note(`Host ${host} gets no tasks for a while: ${why}`),
       dispatched: (id, worker, box) => this.#transactions?.running(id, worker, box),

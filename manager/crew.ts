@@ -9,6 +9,7 @@ import { messageOf, RunError } from "../core/errors.ts";
 import { quoted } from "../core/shell_words.ts";
 import { Advertiser, type Advertising } from "./advertise.ts";
 import type { Serving } from "./serving.ts";
+import { joinTokenOf, plainTextNote } from "./joining.ts";
 import { LocalWorkers } from "./local_workers.ts";
 import { monitorProgram } from "./own_program.ts";
 import { Manager, type ManagerOptions } from "./server.ts";
@@ -94,6 +95,7 @@ export class Crew<P> implements AsyncDisposable {
       workerLeft: (worker, why) => this.#left(worker, why),
       refused: (address, why) => view.note(`The connection from ${address} was refused: ${why}`),
       tooLarge: (why) => view.note(upperFirst(why)),
+      plainText: (worker) => view.note(plainTextNote(worker)),
       view: () => hooks.view?.(),
       stalled: (why) => view.note(why),
       hostBlocked: (host, why) => view.note(`Host ${host} gets no tasks for a while: ${why}`),
@@ -106,7 +108,7 @@ export class Crew<P> implements AsyncDisposable {
       throw error;
     }
     const note = (line: string) => view.note(line);
-    note(greeting(port, workers, advertising));
+    note(greeting(port, workers, advertising, joinTokenOf(serving, hostname, port)));
     this.#advertiser = advertising === null
       ? null
       : Advertiser.start({ ...advertising, manager: this.manager, note });
@@ -175,16 +177,24 @@ export class Crew<P> implements AsyncDisposable {
   }
 }
 
-function greeting(port: number, workers: Wanted | null, found: Advertising | null): string {
+function greeting(
+  port: number,
+  workers: Wanted | null,
+  found: Advertising | null,
+  token: string | null,
+): string {
   const listening = `Listening on port ${port}${found === null ? "" : ` as "${found.project}"`}`;
   if (workers !== null) {
     return `${listening}, with ${workers.count} local ${
       workers.count === 1 ? "worker" : "workers"
     }`;
   }
-  return `${listening}. Start a worker: wqx worker ${
-    found === null ? `HOST ${port}` : byName(found)
-  }`;
+  const ways = [
+    ...(found === null ? [] : [byName(found)]),
+    ...(token === null ? [] : [`--join ${token}`]),
+  ];
+  const [first = `HOST ${port}`, ...others] = ways;
+  return `${listening}. Start a worker: wqx worker ${[first, ...others].join(", or wqx worker ")}`;
 }
 
 /** The catalog is left out where workers take the same one without being told. */

@@ -11,6 +11,9 @@ import type { JournalFile } from "./journal.ts";
 /** Read at once of the file on the way to the reader; bytes. */
 const pieceBytes = 256 * 1024;
 
+/** Between two writes; ms. */
+const gatherMs = 1;
+
 /** Before it is tried again to write to a disk that was full; ms. */
 const tryAgainAfterMs = 500;
 
@@ -134,6 +137,8 @@ export class ResultLog {
         } else {
           await this.#put(batch);
           this.#wake();
+          // Lines that come meanwhile are written together.
+          if (!this.#ended) await delay(gatherMs);
         }
       }
       this.#complete = true;

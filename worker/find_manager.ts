@@ -7,6 +7,7 @@ import {
   managersOnly,
 } from "../core/catalog/selection.ts";
 import { messageOf, RunError } from "../core/errors.ts";
+import { addressesOf, type JoinToken } from "../core/pin.ts";
 import type { TextPattern } from "../core/posix_regex.ts";
 import type { CatalogClient } from "../io/catalog_client.ts";
 
@@ -17,6 +18,14 @@ export interface ManagerSource {
   readonly pauseMsMax?: number;
   /** Those that there are now, in the order in which to try them. Throws RunError. */
   find(signal: AbortSignal): Promise<readonly FoundManager[]>;
+}
+
+/** The manager of a token: under TLS, and only with the key that the token names. */
+export function joinedManager(token: JoinToken): ManagerSource {
+  const addresses = addressesOf(token);
+  const label = showAddress(addresses[0]!);
+  const found = [{ label, addresses, tls: true, pin: token.pin }];
+  return { wanted: `the manager at ${label}`, find: () => Promise.resolve(found) };
 }
 
 /** The managers of the command line, always the same. */

@@ -7,7 +7,7 @@ import type { Resources } from "../core/resources.ts";
 import type { WorkerIdentity, WorkerLimits } from "../core/worker/actions.ts";
 import { type Backoff, pauseMs } from "../core/worker/backoff.ts";
 import { ProtocolGuess, protocolsTried } from "../core/worker/guess.ts";
-import { showAddress } from "../core/addresses.ts";
+import { type Address, isLoopback, showAddress } from "../core/addresses.ts";
 import type { FoundManager } from "../core/catalog/selection.ts";
 import { isOtherManager } from "../core/worker/name_check.ts";
 import { wrapCommand } from "../core/worker/wrapper.ts";
@@ -208,6 +208,7 @@ class Service {
   /** Managers that had no work for the whole idle timeout, one after the other. */
   readonly #idle = new Set<string>();
   #lostMs = performance.now();
+  #saidPlain = false;
 
   constructor(
     private readonly options: WorkerOptions,
@@ -318,7 +319,7 @@ class Service {
   }
 
   /** By the first address that answers. */
-  async #connect({ addresses, tls }: FoundManager): Promise<Connected> {
+  async #connect({ addresses, tls, pin }: FoundManager): Promise<Connected> {
     const { ipMode, password, limits, debug } = this.options;
     const { signal } = this;
     const connectMs = Math.max(connectMsMin, Math.min(connectMsMax, this.#leftMs()));
@@ -327,9 +328,10 @@ class Service {
     for (const address of addresses) {
       const how = `${showAddress(address)}${tls ? " with TLS" : ""}`;
       try {
-        const options = { tls, ipMode, password, connectMs, handshakeMs, signal };
+        const options = { tls, pin, ipMode, password, connectMs, handshakeMs, signal };
         const connected = await connectTo(address, options);
         debug("tcp", `connected to ${how}`);
+        if (!tls) this.#notePlain(address);
         return connected;
       } catch (error) {
         debug(error instanceof PeerProtocolError ? "auth" : "tcp", `${how}: ${messageOf(error)}`);
@@ -338,6 +340,18 @@ class Service {
       }
     }
     throw new Unserved(troubles.join("; "));
+  }
+
+  /** Once, and not of what never leaves this machine. */
+  #notePlain(address: Address): void {
+    if (this.#saidPlain || isLoopback(address.host)) return;
+    this.#saidPlain = true;
+    this.options.log(
+      `Talking plain text with ${
+        showAddress(address)
+      }: who is on the way can read and change it; ` +
+        "wqx manager prints a command with --join that prevents it",
+    );
   }
 
   async #session(

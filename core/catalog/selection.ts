@@ -3,6 +3,7 @@ import { type Address, showAddress } from "../addresses.ts";
 import { UsageError } from "../errors.ts";
 import type { JxExpr } from "../jx/expr.ts";
 import { integerOf, isJxArray, isTrue, type JxObject, objectsOf, stringOf } from "../jx/value.ts";
+import { isPin } from "../pin.ts";
 import { didYouMean } from "../suggest.ts";
 import { posixRegex, type TextPattern } from "../posix_regex.ts";
 
@@ -30,6 +31,8 @@ export interface FoundManager {
   /** To be tried in turn; all are the same manager. */
   readonly addresses: readonly Address[];
   readonly tls: boolean;
+  /** Of its key, which has to be the one that TLS shows. */
+  readonly pin?: string | undefined;
   /** As the catalog has it; absent where nobody told. */
   readonly project?: string;
   /** What the catalog says that it speaks. */
@@ -121,11 +124,14 @@ export function managersAmong(
     const addresses = hostsOf(record, mode).map((host) => ({ host, port }));
     const first = addresses[0];
     if (first === undefined || port < 1 || port > 65_535) return [];
+    const told = stringOf(record, "wqx_pin");
+    const pin = told !== null && isPin(told) ? told : undefined;
     const shown = { ...first, host: stringOf(record, "name") ?? first.host };
     return [{
       label: `"${project}" at ${showAddress(shown)}`,
       addresses,
-      tls: isTrue(record, "ssl"),
+      tls: isTrue(record, "ssl") || pin !== undefined,
+      pin,
       project,
       protocol: integerOf(record, "protocol") || undefined,
     }];

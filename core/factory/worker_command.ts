@@ -1,5 +1,6 @@
 /** The command line of a worker, as words for /bin/sh, in the order of work_queue_factory's. */
 import { type Address, showAddress } from "../addresses.ts";
+import { type JoinToken, showJoinToken } from "../pin.ts";
 import { quoted } from "../shell_words.ts";
 import type { FactorySettings } from "./settings.ts";
 
@@ -11,6 +12,8 @@ export interface WorkerTerms {
   readonly wrappers: readonly string[];
   /** `null`: managers are found by name. */
   readonly manager: Address | null;
+  /** Of the manager, for workers of wqx, which need no address then; `null`: none. */
+  readonly join: JoinToken | null;
   readonly catalogs: readonly Address[];
   /** In the worker's folder. */
   readonly passwordFile: string | null;
@@ -32,12 +35,14 @@ export function workerWallTimeS(jobS: number): number {
 }
 
 export function workerCommand(terms: WorkerTerms, settings: FactorySettings): string {
-  const { manager, wallTimeS, passwordFile, taskWrapper } = terms;
+  const { manager, join, wallTimeS, passwordFile, taskWrapper } = terms;
   const project = settings.foremenName ?? settings.managerName ?? "";
   const words = [
     ...terms.wrappers.toReversed(),
     terms.program,
-    ...(manager === null
+    ...(join !== null
+      ? ["--join", quoted(showJoinToken(join))]
+      : manager === null
       ? ["-M", quoted(project), "-C", quoted(terms.catalogs.map(showAddress).join(","))]
       : [quoted(manager.host), String(manager.port)]),
     "-t",

@@ -11,6 +11,7 @@ const terms: WorkerTerms = {
   program: "./work_queue_worker",
   wrappers: [],
   manager: null,
+  join: null,
   catalogs: [{ host: "127.0.0.1", port: 37011 }],
   passwordFile: null,
   tls: false,

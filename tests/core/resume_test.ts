@@ -82,6 +82,22 @@ Deno.test("a damaged partial result is made again, with what it was made of", ()
   );
 });
 
+Deno.test("a manager that does not look at partial results is found out", () => {
+  const caught = fc.check(
+    fc.property(world, fc.integer({ min: 20, max: 60 }), fc.nat(), (drawn, steps, torn) => {
+      const run = new JournaledRun(worldOf(drawn));
+      run.drive(steps);
+      if (run.isOver) return;
+      run.damage(torn);
+      run.kill(torn, { looks: false });
+      run.drive(Infinity);
+      assert.equal(run.result, undisturbed(drawn).result);
+    }),
+    { numRuns: 200, seed: 1 },
+  );
+  assert.equal(caught.failed, true);
+});
+
 Deno.test("what was left out is taken up again when asked for, as if it had never failed", () => {
   fc.assert(
     fc.property(world, fc.nat(4), fc.constantFrom("preprocess", "process"), (drawn, bad, kind) => {

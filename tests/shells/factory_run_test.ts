@@ -191,6 +191,7 @@ Deno.test("a manager at an address is asked itself, and no catalog", async () =>
       program: "./w",
       wrappers: [],
       manager: { host: "localhost", port: manager.port },
+      join: null,
       catalogs: [],
       passwordFile: null,
       tls: false,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { toJson } from "../../core/jx/json.ts";
 import { askManager, type ManagerQueryOptions } from "../../io/manager_query.ts";
-import { selfSignedIdentity } from "../../io/tls_identity.ts";
+import { freshIdentity } from "../../io/kept_identity.ts";
 import { Manager } from "../../manager/server.ts";
 import { openToAll, type Serving } from "../../manager/serving.ts";
 import { taskSpec } from "../support/builders.ts";
@@ -24,11 +24,11 @@ function listen(serving: Partial<Serving> = {}): Manager {
 
 Deno.test("a manager answers each of the questions, with TLS and a password too", async () => {
   const content = bytes("open sesame\n");
-  const identity = await selfSignedIdentity();
+  const tls = { identity: await freshIdentity(), required: true };
   const cases: [Partial<Serving>, Partial<ManagerQueryOptions>][] = [
     [{}, {}],
     [{ password: { content, path: "p" } }, { password: content }],
-    [{ password: { content, path: "p" }, identity }, { password: content, tls: true }],
+    [{ password: { content, path: "p" }, tls }, { password: content, tls: true }],
   ];
   for (const [serving, asking] of cases) {
     await using manager = listen(serving);

@@ -12,6 +12,7 @@ import type { ManagerAction, ManagerEvent, Place } from "../../core/scheduler/ac
 import type { Scheduler } from "../../core/scheduler/machine.ts";
 import { isCurrent, mayShare } from "../../core/scheduler/pieces.ts";
 import type { Task, TaskEnd, TaskInput, TaskSpec } from "../../core/scheduler/tasks.ts";
+import { bytesOf } from "../support/builders.ts";
 import { listOf, piecesOf } from "./pieces.ts";
 import type { Timeline } from "./timeline.ts";
 import type { End, Wire } from "./wire.ts";
@@ -29,8 +30,8 @@ export interface SimManagerOptions {
   /** Whether reading an input fails this time. */
   readonly unreadable: () => boolean;
   readonly returned: (task: Task, end: TaskEnd) => void;
-  /** Every action, for comparing runs. */
-  readonly log: (line: string) => void;
+  /** Every action, for comparing runs; absent: nobody compares. */
+  readonly log?: ((line: string) => void) | undefined;
 }
 
 export class SimManager {
@@ -135,7 +136,7 @@ export class SimManager {
   }
 
   #act(action: ManagerAction): void {
-    this.options.log(`${this.timeline.nowMs.toFixed(3)} ${brief(action)}`);
+    this.options.log?.(`${this.timeline.nowMs.toFixed(3)} ${brief(action)}`);
     switch (action.type) {
       case "attempt_ended":
       case "host_blocked":
@@ -150,7 +151,7 @@ export class SimManager {
       case "send":
         return line.wire!.send("worker", encodeToWorker(action.message));
       case "answer_name":
-        return line.wire!.send("worker", new TextEncoder().encode("sim\n"));
+        return line.wire!.send("worker", bytesOf("sim\n"));
       case "dispatch":
         return this.#dispatch(line.wire!, action);
       case "fill":

@@ -11,12 +11,24 @@ export interface End {
   closed(): void;
 }
 
+type Side = "manager" | "worker";
+
+/** What is under way to one side; later pieces may not overtake earlier ones. */
+interface Course {
+  lastMs: number;
+  /** Of the moment `lastMs`, in order; `null`: the close. */
+  arriving: (Uint8Array | null)[];
+}
+
 export class Wire {
   #open = true;
-  #mute = false;
+  /** Sides to which nothing comes through any more, without a word. */
+  readonly #deaf = new Set<Side>();
   #stalledUntilMs = 0;
-  /** When the last piece in each direction arrives: later ones may not overtake it. */
-  readonly #lastMs = { manager: 0, worker: 0 };
+  readonly #courses: Readonly<Record<Side, Course>> = {
+    manager: { lastMs: -1, arriving: [] },
+    worker: { lastMs: -1, arriving: [] },
+  };
 
   constructor(
     private readonly timeline: Timeline,
@@ -25,55 +37,66 @@ export class Wire {
     private readonly ends: { readonly manager: End; readonly worker: End },
   ) {}
 
-  send(to: "manager" | "worker", bytes: Uint8Array): void {
+  /** The bytes must stay as they are. */
+  send(to: Side, bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length && this.#open;) {
       const left = bytes.length - at;
       // Tiny pieces matter around line ends; the inside of a long payload may come at once.
       const inside = at >= edgeBytes && left > 2 * edgeBytes;
       const tiny = 1 + Math.floor(this.rng() * this.faults.pieceBytesMax);
       const size = inside ? left - edgeBytes : Math.min(left, tiny);
-      const piece = bytes.slice(at, at + size);
+      this.#later(to, bytes.subarray(at, at + size));
       at += size;
-      this.#later(to, () => this.ends[to].received(piece));
     }
   }
 
   /** One side closes: what it sent before still arrives, then the other side hears of it. */
-  close(by: "manager" | "worker"): void {
-    if (!this.#open) return;
-    const to = by === "manager" ? "worker" : "manager";
-    this.#later(to, () => {
-      if (!this.#open) return;
-      this.#open = false;
-      this.ends[to].closed();
-    });
+  close(by: Side): void {
+    if (this.#open) this.#later(by === "manager" ? "worker" : "manager", null);
   }
 
   /** Breaks now, in the middle of whatever is under way. */
   cut(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.ends.manager.closed();
-    this.ends.worker.closed();
+    for (const side of ["manager", "worker"] as const) {
+      if (!this.#deaf.has(side)) this.ends[side].closed();
+    }
   }
 
-  /** The worker's end is gone without a word: nothing arrives any more, in either direction. */
-  goMute(): void {
-    this.#mute = true;
+  /** From now on nothing arrives there, not even that the link is over. */
+  deafen(...sides: readonly Side[]): void {
+    for (const side of sides) this.#deaf.add(side);
   }
 
   stall(ms: number): void {
     this.#stalledUntilMs = this.timeline.nowMs + ms;
   }
 
-  #later(to: "manager" | "worker", happen: () => void): void {
-    const { nowMs } = this.timeline;
-    const latencyMs = this.rng() * this.faults.latencyMsMax;
-    const atMs = Math.max(this.#lastMs[to], nowMs + latencyMs, this.#stalledUntilMs);
-    this.#lastMs[to] = atMs;
-    // Not `in(atMs - nowMs)`: rounding could let a piece overtake the one before.
+  #later(to: Side, bytes: Uint8Array | null): void {
+    const course = this.#courses[to];
+    const arrivesMs = this.timeline.nowMs + this.rng() * this.faults.latencyMsMax;
+    const atMs = Math.max(course.lastMs, arrivesMs, this.#stalledUntilMs);
+    // A moment that is over takes nothing more: it would never arrive.
+    if (atMs === course.lastMs && atMs > this.timeline.nowMs) {
+      course.arriving.push(bytes);
+      return;
+    }
+    const arriving = [bytes];
+    course.lastMs = atMs;
+    course.arriving = arriving;
     this.timeline.at(atMs, () => {
-      if (this.#open && !this.#mute) happen();
+      for (const piece of arriving) this.#arrive(to, piece);
     });
+  }
+
+  #arrive(to: Side, bytes: Uint8Array | null): void {
+    if (!this.#open || this.#deaf.has(to)) return;
+    if (bytes !== null) {
+      this.ends[to].received(bytes);
+    } else {
+      this.#open = false;
+      this.ends[to].closed();
+    }
   }
 }

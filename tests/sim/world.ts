@@ -30,11 +30,12 @@ export interface Outcome {
   readonly seed: number;
   readonly faults: Faults;
   readonly virtualMs: number;
-  /** What the manager did, line by line. */
+  /** What the manager did, line by line, if that was asked for. */
   readonly log: readonly string[];
 }
 
 export interface WorldOptions {
+  readonly logs?: boolean;
   /** A scheduler with a fault of its own, to see that it is found. */
   readonly scheduler?: () => Scheduler;
   /** Workers do not look at what they put together from pieces. */
@@ -81,7 +82,7 @@ class World {
       scheduler: options.scheduler?.() ?? new Scheduler(sized),
       unreadable: () => this.#faulty() && this.#rng() < faults.inputUnreadable,
       returned: (task, end) => this.#workload.returned(this.#manager, task, end),
-      log: (line) => this.#log.push(line),
+      log: options.logs ? (line) => this.#log.push(line) : undefined,
     });
     const count = 1 + Math.floor(this.#rng() * 6);
     this.#places = Array.from({ length: count }, (_, i) => ({
@@ -178,7 +179,7 @@ class World {
   #mute(place: Place): void {
     if (place.worker === null) return;
     place.worker.die();
-    place.wire!.goMute();
+    place.wire!.deafen("manager", "worker");
     this.#replace(place);
   }
 

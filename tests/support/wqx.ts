@@ -108,6 +108,17 @@ export class Wqx implements AsyncDisposable {
   }
 }
 
+let ownState: string | null = null;
+
+/** Where managers of tests keep their key: one for all, as it takes a while to make. */
+export function testState(): string {
+  const given = Deno.env.get("XDG_STATE_HOME") ?? ownState;
+  if (given !== null) return given;
+  const made = ownState = Deno.makeTempDirSync({ prefix: "wqx-state-" });
+  globalThis.addEventListener("unload", () => Deno.removeSync(made, { recursive: true }));
+  return made;
+}
+
 /** A folder in which the program puts its scratch files too, so that leftovers are seen. */
 export class TestBed implements AsyncDisposable {
   private constructor(readonly folder: TempFolder) {}
@@ -122,6 +133,7 @@ export class TestBed implements AsyncDisposable {
     const env = {
       TMPDIR: this.folder.join("tmp"),
       WQX_CACHE: this.folder.join("cache"),
+      XDG_STATE_HOME: testState(),
       ...options.env,
     };
     return new Wqx(args, { cwd: this.folder.path, ...options, env });
