@@ -7,6 +7,7 @@ import { questionOf } from "../core/catalog/target.ts";
 import { apiRoutes } from "./api.ts";
 import type { CatalogFacts } from "./facts.ts";
 import { Answers, type QuestionOptions } from "./questions.ts";
+import { tokenGuard } from "./token.ts";
 import { webRoutes } from "./web/mod.ts";
 
 /** The client of cctools reads until the end of the connection, and no other coding than this. */
@@ -17,7 +18,12 @@ const answerHeaders = {
   "x-content-type-options": "nosniff",
 };
 
-export function catalogApp(options: QuestionOptions, facts: CatalogFacts): Hono {
+export interface AppOptions extends QuestionOptions {
+  /** Of pages and the JSON interface; `null`: they are for everybody. */
+  readonly token: string | null;
+}
+
+export function catalogApp(options: AppOptions, facts: CatalogFacts): Hono {
   const answers = new Answers(options);
   const app = new Hono();
   // With any method, as in catalog_server.
@@ -27,6 +33,7 @@ export function catalogApp(options: QuestionOptions, facts: CatalogFacts): Hono 
     const { status, body } = await answers.to(question, req.raw.signal);
     return new Response(body, { status, headers: answerHeaders });
   });
+  if (options.token !== null) app.use(tokenGuard(options.token));
   app.route("/", apiRoutes(options.store, facts));
   app.route("/", webRoutes(options.store, facts));
   app.notFound((c) => c.text("There is nothing here; the overview is at /\n", 404));

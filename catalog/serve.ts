@@ -8,9 +8,9 @@ import type { AddressInfo, Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { messageOf, RunError } from "../core/errors.ts";
 import type { TlsIdentity } from "../io/tls_identity.ts";
-import { catalogApp } from "./app.ts";
+import { type AppOptions, catalogApp } from "./app.ts";
 import type { CatalogFacts } from "./facts.ts";
-import type { QuestionOptions } from "./questions.ts";
+import { withoutToken } from "./token.ts";
 import { ConnectionUpdates, DatagramUpdates, UpdateReceiver } from "./updates.ts";
 
 /** For the head of a request; catalog_server gives 15 s to each line. */
@@ -22,7 +22,7 @@ const connectionsMax = 2_000;
 /** Tries to find a port that is free together with the next one. */
 const portTries = 50;
 
-export interface ServeOptions extends QuestionOptions {
+export interface ServeOptions extends AppOptions {
   readonly facts: Omit<CatalogFacts, "port" | "closing">;
   /** Address to listen on, such as `0.0.0.0`. */
   readonly hostname: string;
@@ -152,7 +152,8 @@ class HttpPort implements AsyncDisposable {
     this.#server.on("connection", (socket: Socket) => this.#welcome(socket));
     this.#server.on("request", (request, response) => {
       this.#silent.delete(request.socket);
-      options.debug("http", `${request.socket.remoteAddress} ${request.method} ${request.url}`);
+      const path = withoutToken(request.url ?? "");
+      options.debug("http", `${request.socket.remoteAddress} ${request.method} ${path}`);
       this.#limit(response);
       void answer(request, response);
     });

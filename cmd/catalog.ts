@@ -1,14 +1,16 @@
 /** `wqx catalog`, also known as `catalog_server` */
 import { userInfo } from "node:os";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { tableLimitsDefault } from "../core/catalog/table.ts";
-import { type Address, showAddress } from "../core/addresses.ts";
+import { type Address, isLoopback, showAddress } from "../core/addresses.ts";
 import { messageOf, RunError, UsageError } from "../core/errors.ts";
 import type { JxObject } from "../core/jx/value.ts";
 import { CatalogServer } from "../catalog/serve.ts";
 import { CatalogStore } from "../catalog/store.ts";
 import { sendUpdate } from "../io/catalog_client.ts";
 import { ignoring, type NumberedSignal, stopSignal } from "../io/signals.ts";
+import { readToken } from "../io/handshake.ts";
+import { stateFolder } from "../io/state_folder.ts";
 import { readIdentity, type TlsIdentity } from "../io/tls_identity.ts";
 import { Background, startInBackground } from "./background.ts";
 import { catalogOptions, ignoredOptions, portDefault } from "./catalog_options.ts";
@@ -33,7 +35,8 @@ export const command = defineCommand({
   options: catalogOptions,
   async run({ options, terminal, program }) {
     const asOriginal = program === "catalog_server";
-    const history = options.history ?? (asOriginal ? "catalog.history" : stateFolder());
+    const history = options.history ??
+      (asOriginal ? "catalog.history" : join(stateFolder(), "catalog"));
     const background = Background.here();
     if (options.background && background === null) {
       // What has been said already need not be said again by the second process.
@@ -50,6 +53,7 @@ export const command = defineCommand({
       if (background === null) terminal.stderr.write(`${line}\n`);
     };
     ignoredNotes(ignoredOptions, options).forEach(note);
+    const token = options.token === undefined ? null : await readToken(options.token, note);
     using stop = stopSignal({
       signals: stoppingSignals,
       withParent: false,
@@ -72,6 +76,7 @@ export const command = defineCommand({
       hostname,
       port: options.port ?? (options.portFile === undefined ? portDefault : 0),
       tls,
+      token,
       timeoutMs: options.timeout,
       streamTimeoutMs: options.streamingTimeout,
       historyJobsMax: options.maxJobs,
@@ -82,7 +87,10 @@ export const command = defineCommand({
     if (options.sslPortFile !== undefined) writeFile(options.sslPortFile, `${server.tlsPort}\n`);
     background?.ready();
     const here = showAddress({ host: name, port: server.port });
-    if (!asOriginal) welcome(here, server.tlsPort, resolve(history)).forEach(note);
+    if (!asOriginal) {
+      welcome(here, server.tlsPort, resolve(history)).forEach(note);
+      if (token === null && !isLoopback(hostname)) note(openPages);
+    }
     await using _advertising = advertise(
       options.updateHosts.flat(),
       options.updateInterval,
@@ -94,6 +102,10 @@ export const command = defineCommand({
   },
 });
 
+const openPages =
+  "Everybody who can reach it sees its pages: --token FILE lets in those who know " +
+  "what is in FILE, -I 127.0.0.1 nobody from elsewhere.";
+
 /** What to type next. */
 function welcome(here: string, tlsPort: number | null, history: string): string[] {
   return [
@@ -103,14 +115,6 @@ function welcome(here: string, tlsPort: number | null, history: string): string[
     `  look      wqx status -C ${here}`,
     `Its history is in ${history}. Ctrl-C stops it.`,
   ];
-}
-
-/** Where programs keep what they know between two starts. */
-function stateFolder(): string {
-  const state = Deno.env.get("XDG_STATE_HOME");
-  if (state !== undefined && state.startsWith("/")) return `${state}/wqx/catalog`;
-  const home = Deno.env.get("HOME");
-  return home ? `${home}/.local/state/wqx/catalog` : "catalog.history";
 }
 
 async function tlsOf(

@@ -31,6 +31,13 @@ const listening = {
     defaultShown: "all; IPv6 too where CCTOOLS_IP_MODE=AUTO",
     group: "Listening",
   },
+  token: {
+    flags: "    --token FILE",
+    describe: "show pages and the JSON interface only to who knows the token in FILE, 16 letters " +
+      "or more: ?token=… in the address once; questions of Work Queue's programs need none",
+    parse: filled("the name of the file"),
+    group: "Listening",
+  },
   sslPort: {
     flags: "-P, --ssl-port PORT",
     describe: "answer by HTTPS there; needs --ssl-cert and --ssl-key",

@@ -30,6 +30,13 @@ const apiOptions = {
     parse: (text: string) => resolve(text),
     group: "Programs",
   },
+  journal: {
+    flags: "    --journal DIR",
+    describe: "with --api, keep results in DIR: a program that died and is run again gets back " +
+      "those of tasks that are the same",
+    parse: (text: string) => resolve(text),
+    group: "Programs",
+  },
 } satisfies OptionRows;
 
 const options = {
@@ -71,6 +78,9 @@ export const command = defineCommand({
     if (file !== undefined && socket !== undefined) {
       throw new UsageError(`Cannot run ${file} with --api: tasks come through the socket`);
     }
+    if (options.journal !== undefined && socket === undefined) {
+      throw new UsageError("Cannot keep a --journal without --api: runs have one in their folder");
+    }
     const there = runThere(options, file ?? socket);
     if (there?.how === "merge") return await mergeSoFar(there.path, mode, terminal);
     if (there !== null) return await goOn(there.path, there.how, options, mode, terminal);
@@ -79,7 +89,11 @@ export const command = defineCommand({
     }
     const serving = await prepareServing(options, warn);
     if (file === undefined) {
-      return await runApi({ socket: socket!, port, serving, quiet: mode === "quiet" }, terminal);
+      const journal = options.journal === undefined
+        ? null
+        : { folder: options.journal, fsync: options.fsync ?? "interval" };
+      const quiet = mode === "quiet";
+      return await runApi({ socket: socket!, port, serving, journal, quiet }, terminal);
     }
     const resuming = resumingOf(options.fresh ? "fresh" : "same", options);
     if (file === "-") return await runTaskStream(options, serving, resuming, mode, terminal);

@@ -2,6 +2,7 @@
 import { apiVersion } from "../core/api/frames.ts";
 import { selfCommand } from "../io/self.ts";
 import { serveApi } from "../manager/api.ts";
+import type { ApiJournalOptions } from "../manager/api_journal.ts";
 import { joinTokenOf } from "../manager/joining.ts";
 import { monitorProgram } from "../manager/own_program.ts";
 import type { Serving } from "../manager/serving.ts";
@@ -13,6 +14,8 @@ export interface ApiRun {
   readonly socket: string;
   readonly port: { readonly low: number; readonly high: number };
   readonly serving: Serving;
+  /** `null`: nothing is kept. */
+  readonly journal: ApiJournalOptions | null;
   readonly quiet: boolean;
 }
 

@@ -134,6 +134,9 @@ async function runTasks(
   return failure + refused + notRun === 0 ? 0 : 1;
 }
 
+/** Of causes of failures; all are in the report. */
+const causesToldMax = 10;
+
 /** What people need to know besides the results. */
 function tell(end: TaskListEnd, mode: OutputMode, { stderr }: Terminal): void {
   renderClosingTable(end.categories, mode, stderr);
@@ -145,7 +148,11 @@ function tell(end: TaskListEnd, mode: OutputMode, { stderr }: Terminal): void {
   for (const failure of end.failures) stderr.write(red(failure) + "\n");
   const { failure, refused } = end.counts;
   const more = failure + refused - end.failures.length;
-  if (more > 0) stderr.write(red(`and ${more} more`) + "\n");
+  if (more > 0) stderr.write(red(`and ${more} more; all by cause:`) + "\n");
+  for (const { cause, count, hosts } of more > 0 ? end.causes.slice(0, causesToldMax) : []) {
+    const where = hosts.length === 0 ? "" : ` (on ${hosts.join(", ")})`;
+    stderr.write(red(`  ${count} times${where}: ${cause}`) + "\n");
+  }
   if (mode === "quiet") return;
   stderr.write(`Tasks: ${describeCounts(end.counts)}\n\n`);
   stderr.write(end.outputs.map((path) => `  ${path}\n`).join(""));

@@ -105,7 +105,11 @@ export const command = defineCommand({
       coprocess: coprocessOf(options),
       wqx: selfCommand(),
       version,
-      limits: { idleTimeoutMs: options.idleTimeout ?? timeout },
+      limits: {
+        idleTimeoutMs: options.idleTimeout ?? timeout,
+        // After a single shot it never comes back.
+        keepTasksMs: options.singleShot ? 0 : options.keepTasks,
+      },
       backoff,
       connectTimeoutMs: options.connectTimeout ?? timeout,
       wallTimeMs: options.wallTime || null,

@@ -23,6 +23,8 @@ import {
 
 /** Work Queue's, for both leaving an idle manager and giving up on finding one. */
 export const timeoutDefaultMs = 900_000;
+/** Time to see that a manager is gone, and to start it again. */
+export const keepTasksDefaultMs = 900_000;
 
 /** A longer pause would be no pause; also keeps below the longest timer. */
 const backoffMsMax = 86_400_000;
@@ -175,6 +177,14 @@ const lifeOptions = {
     flags: "    --connect-timeout TIME",
     describe: "give up after so long without a manager",
     parse: parseTimeMs,
+    defaultShown: "15m",
+    group: "How long it works",
+  },
+  keepTasks: {
+    flags: "    --keep-tasks TIME",
+    describe: "keep tasks of a manager of wqx that went away for so long, for when it is back",
+    parse: parseTimeMs,
+    default: keepTasksDefaultMs,
     defaultShown: "15m",
     group: "How long it works",
   },

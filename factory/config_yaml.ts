@@ -9,7 +9,9 @@ const maxAliasCount = 100;
 /** The keys with their lines, or what is wrong. */
 export function readYaml(text: string): ReturnType<YamlReader> {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  // Else it warns on stderr, of keys that are lists.
+  const logLevel = "error";
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel });
   const lineAt = (offset: number | undefined) => Math.max(1, lines.linePos(offset ?? 0).line);
   const [error] = document.errors;
   if (error !== undefined) return { line: lineAt(error.pos[0]), problem: error.message };

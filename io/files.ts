@@ -1,6 +1,8 @@
 /** Moving the bytes of files, in bounded pieces. */
 import { dirname } from "node:path";
 import { concat } from "../core/bytes.ts";
+import { messageOf } from "../core/errors.ts";
+import { delay } from "./clock.ts";
 import type { Write } from "./outbox.ts";
 
 /** Read at once of a file on its way out; bytes. */
@@ -71,25 +73,48 @@ export const nowhere: Sink = {
   abandon: () => Promise.resolve(),
 };
 
+/** Before it is tried again to write to a disk that was full; ms. */
+const tryAgainAfterMs = 500;
+
+/** Of who waits until there is room again on a disk that is full. */
+export interface Patience {
+  /** Waits no longer. */
+  readonly signal: AbortSignal;
+  /** A write has to wait, or does not any more. */
+  began(why: string): void;
+  ended(): void;
+}
+
 /**
  * Writes beside `path` and moves into place when complete, so that no half file bears its name. The
  * name meanwhile is one that no peer can guess: it may have sent a file or a link of any other.
+ * Without patience a full disk is a failure like others.
  */
 export class FileSink implements Sink {
   #file: Deno.FsFile | null = null;
+  #writtenBytes = 0;
   #trouble: string | null = null;
   readonly #pace = new Pace();
   readonly #partial: string;
 
-  constructor(private readonly path: string, private readonly mode: number) {
+  constructor(
+    private readonly path: string,
+    private readonly mode: number,
+    private readonly patience: Patience | null = null,
+  ) {
     this.#partial = `${dirname(path)}/.${crypto.randomUUID()}.partial`;
   }
 
   async take(bytes: Uint8Array): Promise<void> {
     if (this.#trouble !== null) return;
     try {
-      this.#file ??= await this.#open();
-      await this.#pace.writeAll(this.#file, bytes);
+      const file = this.#file ??= await this.#patiently(() => this.#open());
+      await this.#patiently(async (again) => {
+        // The write that failed may have written some of it.
+        if (again) await file.seek(this.#writtenBytes, Deno.SeekMode.Start);
+        await this.#pace.writeAll(file, bytes);
+      });
+      this.#writtenBytes += bytes.length;
     } catch (error) {
       await this.#give(error);
     }
@@ -98,10 +123,10 @@ export class FileSink implements Sink {
   async finish(): Promise<string | null> {
     if (this.#trouble !== null) return this.#trouble;
     try {
-      this.#file ??= await this.#open();
+      this.#file ??= await this.#patiently(() => this.#open());
       this.#file.close();
       this.#file = null;
-      await Deno.rename(this.#partial, this.path);
+      await this.#patiently(() => Deno.rename(this.#partial, this.path));
     } catch (error) {
       await this.#give(error);
     }
@@ -123,12 +148,38 @@ export class FileSink implements Sink {
     }
   }
 
+  /** `again`: the disk was full when it was last tried. */
+  async #patiently<T>(attempt: (again: boolean) => Promise<T>): Promise<T> {
+    const { patience } = this;
+    let isFull = false;
+    try {
+      for (;;) {
+        try {
+          return await attempt(isFull);
+        } catch (error) {
+          if (patience === null || patience.signal.aborted || !meansFull(error)) throw error;
+          if (!isFull) patience.began(messageOf(error));
+          isFull = true;
+        }
+        await delay(tryAgainAfterMs, patience.signal);
+      }
+    } finally {
+      if (isFull) patience?.ended();
+    }
+  }
+
   async #give(error: unknown): Promise<void> {
     this.#trouble = error instanceof Error ? error.message : String(error);
     this.#file?.close();
     this.#file = null;
     await removeIfThere(this.#partial);
   }
+}
+
+/** Of the disk, or of what its user may have of it. */
+function meansFull(error: unknown): boolean {
+  const { code } = error as { readonly code?: unknown };
+  return code === "ENOSPC" || code === "EDQUOT";
 }
 
 /** Writes into a file from an offset on; what lay behind it goes. */

@@ -69,24 +69,43 @@ export async function readPasswordFile(
   path: string,
   warn: (line: string) => void,
 ): Promise<Uint8Array> {
-  const bad = (why: string) => new UsageError(`Cannot read the password from ${path}: ${why}`);
-  let content: Uint8Array;
-  let mode: number | null;
-  try {
-    content = await Deno.readFile(path);
-    ({ mode } = await Deno.stat(path));
-  } catch (error) {
-    throw bad(messageOf(error));
-  }
+  const content = await readSecret(path, "password", warn);
   const password = passwordOf(content);
+  const bad = (why: string) => new UsageError(`Cannot read the password from ${path}: ${why}`);
   if (password.length === 0) {
     throw bad(content.length === 0 ? "the file is empty" : "the file begins with a NUL byte");
   }
   if (password.length > passwordBytesMax) {
     throw bad(`it has ${password.length} bytes, and Work Queue takes at most ${passwordBytesMax}`);
   }
-  if (((mode ?? 0) & 0o004) !== 0) {
-    warn(`Everybody on this machine may read the password in ${path}: chmod 600 it`);
-  }
   return password;
+}
+
+/** The token of web pages in a file, one word. Throws and warns as {@link readPasswordFile}. */
+export async function readToken(path: string, warn: (line: string) => void): Promise<string> {
+  const text = new TextDecoder().decode(await readSecret(path, "token", warn)).trim();
+  if (/^[\w.~-]{16,200}$/.test(text)) return text;
+  throw new UsageError(
+    `Cannot read the token from ${path}: it is one word of 16 to 200 letters and digits, such as ` +
+      "openssl rand -hex 16 prints",
+  );
+}
+
+async function readSecret(
+  path: string,
+  what: string,
+  warn: (line: string) => void,
+): Promise<Uint8Array> {
+  let content: Uint8Array;
+  let mode: number | null;
+  try {
+    content = await Deno.readFile(path);
+    ({ mode } = await Deno.stat(path));
+  } catch (error) {
+    throw new UsageError(`Cannot read the ${what} from ${path}: ${messageOf(error)}`);
+  }
+  if (((mode ?? 0) & 0o004) !== 0 && content.length > 0) {
+    warn(`Everybody on this machine may read the ${what} in ${path}: chmod 600 it`);
+  }
+  return content;
 }

@@ -2,10 +2,10 @@
  * The identity that a user's managers keep from run to run, so that workers and tokens that know its
  * pin go on knowing it. Made at first use; nobody but the user may read it.
  */
-import { homedir } from "node:os";
-import { dirname, isAbsolute, join } from "node:path";
+import { dirname, join } from "node:path";
 import { messageOf, UsageError } from "../core/errors.ts";
 import { isPin } from "../core/pin.ts";
+import { stateFolder } from "./state_folder.ts";
 import type { TlsIdentity } from "./tls_identity.ts";
 
 /** `pin` is kept as well: to reckon it takes a library that most runs never need. */
@@ -14,13 +14,6 @@ export interface PinnedIdentity extends TlsIdentity {
 }
 
 const fileName = "manager-identity.json";
-
-/** `$XDG_STATE_HOME/wqx`, or `~/.local/state/wqx`. */
-export function stateFolder(): string {
-  const given = Deno.env.get("XDG_STATE_HOME") ?? "";
-  // A relative one is to be passed over (XDG Base Directory Specification).
-  return join(isAbsolute(given) ? given : join(homedir(), ".local/state"), "wqx");
-}
 
 /**
  * The identity in `folder`, made if there is none. Throws a UsageError if there is one that cannot

@@ -178,8 +178,8 @@ export class Link implements Disposable {
   }
 }
 
-const otherKey = "its key is not the one that the token or the catalog names (its pin): somebody " +
-  "stands in between, or it is another manager now; take the token that the manager prints";
+const otherKey = "its key is not the one that the token or the catalog names: it is another " +
+  "manager, or somebody stands in between";
 
 /** What the TLS library says of bytes that are no TLS record. */
 const noTls = "InvalidContentType";

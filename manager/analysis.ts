@@ -97,6 +97,7 @@ export class Analysis {
   /** It was never meant to have all events. */
   #isSoFar = false;
   #processingSinceMs: number | null = null;
+  #merged: readonly Part[];
   #serial = 0;
 
   private constructor(
@@ -110,6 +111,7 @@ export class Analysis {
   ) {
     this.#run = restored?.run ?? new AnalysisRun(spec, prepared.postprocess);
     this.#open = [...restored?.open ?? []];
+    this.#merged = restored?.used ?? [];
     this.#eventsBefore = this.#run.counts.eventsProcessed;
     const epochMs = memo?.first.epochMs ?? Date.now();
     this.#startedAt = new Date(epochMs);
@@ -205,6 +207,7 @@ export class Analysis {
       monitor: sizing.monitor,
       monitorForeign: sizing.monitorForeign,
       allocations: analysisAllocations(this.spec, Math.random),
+      run: this.journal.run,
     };
     await using crew: Crew<Progress> = Crew.start({ name, port, workers, ...sized }, this.options, {
       attemptEnded: (id, attempt, again) => this.#attemptEnded(id, attempt, again),
@@ -225,7 +228,11 @@ export class Analysis {
     pause.tell((paused) => crew.manager.paused = paused);
     this.#submitMore(crew);
     this.#count(crew.manager);
+    // What the manager before had merged, and died before it could remove.
+    const tidied = this.#remove(this.#merged);
+    tidied.catch((error) => this.#finished.reject(error));
     await crew.until(this.#finished.promise);
+    await tidied;
     const end = await this.#conclude(crew);
     this.options.view.finish(this.#progress(crew.manager));
     return end;
@@ -245,7 +252,8 @@ export class Analysis {
         continue;
       }
       this.journal.submitted(this.#run, item);
-      const task = manager.submit(this.#taskOf(item, id));
+      const key = this.journal.keyOf(item);
+      const task = manager.submit({ ...this.#taskOf(item, id), key });
       this.#items.set(task, { id, item });
     }
     if (this.#run.end !== null) this.#finished.resolve();

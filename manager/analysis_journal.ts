@@ -19,6 +19,7 @@ import {
   type Got,
   ItemRecords,
   type KeptResult,
+  keyOf,
   type Lesson,
   specRecordOf,
 } from "../core/analysis/records.ts";
@@ -112,7 +113,8 @@ export async function takeUp(
     owner,
   });
   const session = goesOn ? memo.last.session + 1 : 1;
-  const journal = new AnalysisJournal(file, spec, session, folder);
+  const run = (goesOn ? memo.first.run : undefined) ?? newRunId();
+  const journal = new AnalysisJournal(file, spec, { session, run, identity }, folder);
   journal.open({ version, identity, options });
   if (!goesOn) return { journal, restored: null, memo: null, earlier: [] };
   journal.holdsResults = memo.names.size > 0;
@@ -162,6 +164,11 @@ function wantsToGoOn(
       changed.map((line) => `  ${line}\n`).join("") +
       "Undo that, or begin anew with --fresh, or elsewhere with --output",
   );
+}
+
+/** Nobody can guess it. */
+export function newRunId(): string {
+  return crypto.randomUUID().replaceAll("-", "");
 }
 
 export function nothingToResume(path: string): UsageError {
@@ -225,12 +232,18 @@ export class AnalysisJournal implements AsyncDisposable {
   /** For the report. */
   opened = { started: "", wqx: "" };
   readonly #records: ItemRecords;
+  #partsMax = Infinity;
   #stopped = false;
 
   constructor(
     private readonly file: JournalFile,
     private readonly spec: AnalysisSpec,
-    private readonly session: number,
+    private readonly of: {
+      readonly session: number;
+      /** By which workers know it. */
+      readonly run: string;
+      readonly identity: Identity;
+    },
     private readonly folder: RunFolder,
   ) {
     this.#records = new ItemRecords(spec);
@@ -238,7 +251,19 @@ export class AnalysisJournal implements AsyncDisposable {
 
   /** Names of partial results tell managers apart, so that none is written twice. */
   idOf(item: string): string {
-    return this.session === 1 ? item : `${item}.${this.session}`;
+    const { session } = this.of;
+    return session === 1 ? item : `${item}.${session}`;
+  }
+
+  get run(): string {
+    return this.of.run;
+  }
+
+  /** The same word for an item under each manager of the run, while what goes into it is the same. */
+  keyOf(item: Item): string {
+    const record = this.#records.of(item);
+    const file = record.kind === "accumulate" ? null : this.of.identity.files[record.file]?.stamp;
+    return sha256(JSON.stringify([keyOf(record), file])).slice(0, 32);
   }
 
   open({ version, identity, options }: {
@@ -251,7 +276,8 @@ export class AnalysisJournal implements AsyncDisposable {
     this.#append({
       type: "opened",
       kind: "analysis",
-      session: this.session,
+      session: this.of.session,
+      run: this.of.run,
       version,
       epochMs,
       spec: specRecordOf(this.spec),
@@ -291,7 +317,11 @@ export class AnalysisJournal implements AsyncDisposable {
   ): EndedRecord {
     if (run.stopped !== null) this.stopped(run.stopped);
     const cut = this.#noteSplits(run);
-    const isCut = item.kind === "process" && cut.has(item.range);
+    const isCut = (item.kind === "process" && cut.has(item.range)) || run.isTakenUp(item);
+    if (run.partsMax < this.#partsMax) {
+      this.#partsMax = run.partsMax;
+      this.#append({ type: "narrowed", partsMax: run.partsMax });
+    }
     const record: EndedRecord = {
       type: "ended",
       item: this.#records.of(item),

@@ -4,9 +4,11 @@
  */
 import { apiVersion, type Frame, FrameDecoder, frameStart, kind } from "../core/api/frames.ts";
 import { list, whole } from "../core/api/fields.ts";
+import type { ClientResult } from "../core/api/result.ts";
 import { Buffers, parseTask } from "../core/api/task.ts";
 import { messageOf, PeerProtocolError, RunError, UsageError } from "../core/errors.ts";
 import { within } from "../io/clock.ts";
+import { ApiJournal, type ApiJournalOptions } from "./api_journal.ts";
 import { ClientManager, type ClientManagerOptions } from "./api_manager.ts";
 import { Outgoing } from "./api_outgoing.ts";
 import { answerRequest } from "./api_requests.ts";
@@ -27,6 +29,8 @@ const farewellMs = 2000;
 export interface ApiOptions extends ClientManagerOptions {
   /** Path of the socket. */
   readonly socket: string;
+  /** `null`: nothing is kept. */
+  readonly journal: ApiJournalOptions | null;
   /** Told once, when the client may connect. */
   readonly listening: (port: number) => void;
   readonly note: (line: string) => void;
@@ -43,6 +47,7 @@ export async function serveApi(options: ApiOptions): Promise<void> {
   await using socket = await ApiSocket.open(path);
   const service = new ApiService(options);
   try {
+    await service.open();
     listening(service.port);
     await service.serve(socket, gone);
   } finally {
@@ -52,18 +57,30 @@ export async function serveApi(options: ApiOptions): Promise<void> {
 
 class ApiService {
   readonly #manager: ClientManager;
+  readonly #over = Promise.withResolvers<void>();
+  #journal: ApiJournal | null = null;
   #outgoing: Outgoing | null = null;
   #told = "";
   #telling: ReturnType<typeof setTimeout> | null = null;
 
   constructor(private readonly options: ApiOptions) {
     this.#manager = new ClientManager(options, {
-      result: (result) => {
-        this.#outgoing?.result(result);
-        this.#noteBacklog();
-      },
+      result: (result) => this.#journal === null ? this.#tell(result) : this.#journal.ended(result),
       turned: () => this.#tellSoon(),
       note: options.note,
+    });
+  }
+
+  /** Throws a UsageError if there can be no journal. */
+  async open(): Promise<void> {
+    const { journal, note } = this.options;
+    if (journal === null) return;
+    this.#journal = await ApiJournal.open(journal, {
+      note,
+      paused: (paused) => this.#manager.hold(paused),
+      submit: (submitted) => this.#manager.submit(submitted),
+      result: (result) => this.#tell(result),
+      failed: (error) => this.#over.reject(this.#brokenBy(error)),
     });
   }
 
@@ -73,7 +90,7 @@ class ApiService {
 
   /** The first to connect is the client; whoever comes later is told so. */
   async serve(socket: ApiSocket, gone: AbortSignal): Promise<void> {
-    const over = Promise.withResolvers<void>();
+    const over = this.#over;
     const end = () => over.resolve();
     gone.addEventListener("abort", end, { once: true });
     if (gone.aborted) end();
@@ -107,6 +124,7 @@ class ApiService {
     if (this.#telling !== null) clearTimeout(this.#telling);
     this.#outgoing = null;
     await this.#manager.close(false);
+    await this.#journal?.[Symbol.asyncDispose]();
   }
 
   /** Until the client is done or gone; `false`: it never said that it is one. */
@@ -123,13 +141,18 @@ class ApiService {
       }
       return true;
     } catch (error) {
-      if (!(error instanceof UsageError || error instanceof PeerProtocolError)) throw error;
-      const why = `The client broke the protocol of the manager's API: ${error.message}`;
-      outgoing.send(kind.failed, why);
-      throw new RunError(why);
+      throw this.#brokenBy(error);
     } finally {
       await within(farewellMs, outgoing.drained());
     }
+  }
+
+  /** What the client did wrong, which it is told; or anything else, as it is. */
+  #brokenBy(error: unknown): unknown {
+    if (!(error instanceof UsageError || error instanceof PeerProtocolError)) return error;
+    const why = `The client broke the protocol of the manager's API: ${error.message}`;
+    this.#outgoing?.send(kind.failed, why);
+    return new RunError(why);
   }
 
   async #greet(frames: AsyncGenerator<Frame>, outgoing: Outgoing): Promise<boolean> {
@@ -159,7 +182,7 @@ class ApiService {
       case kind.submit: {
         const buffers = new Buffers(frame.raw);
         for (const task of list("a submit", frame.value)) {
-          this.#manager.submit(parseTask(task, buffers));
+          (this.#journal ?? this.#manager).submit(parseTask(task, buffers));
         }
         buffers.end();
         return false;
@@ -172,14 +195,24 @@ class ApiService {
   }
 
   async #answer({ value, raw, request }: Frame, outgoing: Outgoing): Promise<boolean> {
-    const [method, shutdown] = Array.isArray(value) ? value : [];
+    const [method, first] = Array.isArray(value) ? value : [];
+    // What is asked about tasks is of those that are known to have to run.
+    await this.#journal?.settled();
     if (method === "close") {
-      await this.#manager.close(shutdown === true);
+      await this.#manager.close(first === true);
+      await this.#journal?.[Symbol.asyncDispose]();
+      this.#journal = null;
       outgoing.send(kind.reply, true, request);
       return true;
     }
     try {
-      outgoing.send(kind.reply, await answerRequest(this.#manager, value, raw), request);
+      const answer = method === "forget"
+        ? await this.#forget(first)
+        : await answerRequest(this.#manager, value, raw);
+      if (method === "cancel" || method === "cancel_category") {
+        this.#journal?.canceled(answer as readonly number[]);
+      }
+      outgoing.send(kind.reply, answer, request);
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
       outgoing.send(kind.refused, error.message, request);
@@ -187,10 +220,22 @@ class ApiService {
     return false;
   }
 
+  async #forget(ids: unknown): Promise<true> {
+    await this.#journal?.forget(list("the ids", ids).map((id) => whole("an id", id)));
+    return true;
+  }
+
   #counts(): readonly number[] {
-    const { counts } = this.#manager;
+    const [taken = 0, waiting = 0, ...others] = this.#manager.counts;
+    const { lookingCount = 0, givenCount = 0 } = this.#journal ?? {};
+    const counts = [taken + lookingCount + givenCount, waiting + lookingCount, ...others];
     this.#told = counts.join();
     return counts;
+  }
+
+  #tell(result: ClientResult): void {
+    this.#outgoing?.result(result);
+    this.#noteBacklog();
   }
 
   #noteBacklog(): void {

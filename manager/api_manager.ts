@@ -19,6 +19,7 @@ import { statusAnswer } from "../core/status/answer.ts";
 import { catalogsOf } from "../io/catalog_client.ts";
 import { Advertiser } from "./advertise.ts";
 import { plainTextNote } from "./joining.ts";
+import { diskFullNote } from "./listener.ts";
 import { Manager, type ManagerOptions, type Presence } from "./server.ts";
 import { AppendedFile, statisticsHead, statisticsRow, Summaries } from "./stats_log.ts";
 import { TransactionsLog } from "./transactions_log.ts";
@@ -85,6 +86,7 @@ export class ClientManager {
   #taken = 0;
   #waitsForWorkers = false;
   #backlogIsFull = false;
+  #held = false;
   #backlog = { results: 0, bytes: 0 };
 
   constructor(options: ClientManagerOptions, private readonly ears: ClientEars) {
@@ -106,6 +108,7 @@ export class ClientManager {
       tooLarge: (why) => ears.note(`Too large: ${why}`),
       plainText: (worker) => ears.note(plainTextNote(worker)),
       stalled: (why) => ears.note(why),
+      diskFull: (why) => ears.note(diskFullNote(why)),
       hostBlocked: (host, why) => ears.note(`Host ${host} gets no tasks for a while: ${why}`),
       dispatched: (id, worker, box) => this.#transactions?.running(id, worker, box),
       turned: () => this.#turned(),
@@ -335,6 +338,12 @@ export class ClientManager {
     this.#pauseOrGo();
   }
 
+  /** While true, nothing is dispatched. */
+  hold(held: boolean): void {
+    this.#held = held;
+    this.#pauseOrGo();
+  }
+
   /** `dismiss`: workers leave for good. The port is free at the end; safe to call again. */
   async close(dismiss: boolean): Promise<void> {
     await Promise.all([
@@ -434,7 +443,7 @@ export class ClientManager {
       const ready = [...this.#manager.workers].filter(isReady).length;
       this.#waitsForWorkers = ready < this.#tuning.workersFirst;
     }
-    this.#manager.paused = this.#waitsForWorkers || this.#backlogIsFull;
+    this.#manager.paused = this.#waitsForWorkers || this.#backlogIsFull || this.#held;
   }
 
   #statsSource(): StatsSource {

@@ -10,6 +10,7 @@ import { quoted } from "../core/shell_words.ts";
 import { Advertiser, type Advertising } from "./advertise.ts";
 import type { Serving } from "./serving.ts";
 import { joinTokenOf, plainTextNote } from "./joining.ts";
+import { diskFullNote } from "./listener.ts";
 import { LocalWorkers } from "./local_workers.ts";
 import { monitorProgram } from "./own_program.ts";
 import { Manager, type ManagerOptions } from "./server.ts";
@@ -98,6 +99,7 @@ export class Crew<P> implements AsyncDisposable {
       plainText: (worker) => view.note(plainTextNote(worker)),
       view: () => hooks.view?.(),
       stalled: (why) => view.note(why),
+      diskFull: (why) => view.note(diskFullNote(why)),
       hostBlocked: (host, why) => view.note(`Host ${host} gets no tasks for a while: ${why}`),
     });
     const { port } = this.manager;

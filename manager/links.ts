@@ -12,7 +12,7 @@ import { textToWorker } from "../core/protocol/to_worker.ts";
 import type { ManagerEvent, Place, Stored } from "../core/scheduler/actions.ts";
 import type { WorkerState } from "../core/scheduler/workers.ts";
 import { delay, within } from "../io/clock.ts";
-import { FileSink, nowhere, type Sink, TailSink, UpdateSink } from "../io/files.ts";
+import { FileSink, nowhere, type Patience, type Sink, TailSink, UpdateSink } from "../io/files.ts";
 import { wrongPassword } from "../core/protocol/auth.ts";
 import { authenticate, managerPatienceMs } from "../io/handshake.ts";
 import { Link } from "../io/link.ts";
@@ -30,7 +30,10 @@ const farewellMs = 2000;
 /** After the system let nobody in for a moment. */
 const acceptAgainMs = 100;
 
-/** For the first byte, as long as for a greeting: a machine that starts many workers is slow. */
+/**
+ * For the first byte, and for TLS, as long as for a greeting: a machine that starts many workers is
+ * slow, and so are a thousand handshakes at once.
+ */
 const firstByteMs = 30_000;
 
 /** With which TLS begins (RFC 8446, section 5.1), and no line of a worker. */
@@ -49,7 +52,7 @@ export interface LinksOptions {
 
 /** Whom the links serve. */
 export interface LinksOwner
-  extends Pick<ManagerListener, "refused" | "workerJoined" | "workerLeft"> {
+  extends Pick<ManagerListener, "refused" | "workerJoined" | "workerLeft" | "diskFull"> {
   readonly workers: ReadonlyMap<WorkerId, WorkerState>;
   /** Asked for each link that opens. */
   serving(): Serving;
@@ -63,6 +66,7 @@ export class Connection {
   #sink: Sink = nowhere;
   #closedBecause: string | null = null;
   #answering: Promise<void> | null = null;
+  readonly #closing = new AbortController();
 
   constructor(
     private readonly worker: WorkerId,
@@ -94,11 +98,16 @@ export class Connection {
 
   /** Says where the bytes belong that come next. */
   receive(into: Place): void {
-    this.#sink = sinkFor(into, this.printedBytesMax);
+    this.#sink = sinkFor(into, this.printedBytesMax, {
+      signal: this.#closing.signal,
+      began: (why) => this.owner.diskFull?.(why),
+      ended: () => this.owner.diskFull?.(null),
+    });
   }
 
   close(why: string): void {
     this.#closedBecause = why;
+    this.#closing.abort();
     this.link.close();
   }
 
@@ -106,6 +115,7 @@ export class Connection {
   async dismiss(farewell: Farewell): Promise<void> {
     this.send(textToWorker({ type: farewell }));
     await within(farewellMs, this.#outbox.drained());
+    this.#closing.abort();
     this.link.close();
   }
 
@@ -258,25 +268,25 @@ export class Links {
   async #secured(link: Link): Promise<Uint8Array | undefined> {
     const { password, tls } = this.owner.serving();
     const { signal } = this.#stopping;
-    const patience = { deadlineMs: managerPatienceMs, signal };
     if (tls !== null) {
+      const patience = { deadlineMs: firstByteMs, signal };
       // A worker speaks first, whichever way: its first byte tells.
-      const asksForTls = tls.required ||
-        await link.firstByte({ deadlineMs: firstByteMs, signal }) === tlsFirstByte;
+      const asksForTls = tls.required || await link.firstByte(patience) === tlsFirstByte;
       if (asksForTls) await link.startTls({ role: "server", identity: tls.identity }, patience);
     }
     if (password === null) return undefined;
     await this.#lobby.turn(link.host, signal);
-    return await authenticate(link, password.content, { role: "manager", ...patience });
+    const deadlineMs = link.secure ? firstByteMs : managerPatienceMs;
+    return await authenticate(link, password.content, { role: "manager", deadlineMs, signal });
   }
 }
 
-function sinkFor(place: Place, printedBytesMax: number): Sink {
+function sinkFor(place: Place, printedBytesMax: number, patience: Patience): Sink {
   switch (place.kind) {
     case "printed":
       return new TailSink(place.whole ? Infinity : printedBytesMax);
     case "file":
-      return new FileSink(place.path, 0o666);
+      return new FileSink(place.path, 0o666, patience);
     case "update":
       return new UpdateSink(place.path, place.offset);
     case "nobody":

@@ -4,6 +4,7 @@ import { CategorySums } from "../core/category_sums.ts";
 import { UsageError } from "../core/errors.ts";
 import { describeEnd } from "../core/journal/frames.ts";
 import type { Lesson } from "../core/analysis/records.ts";
+import { ListFailures } from "../core/tasklist/failures.ts";
 import {
   addLine,
   type Finished,
@@ -13,7 +14,7 @@ import {
   type ListRecord,
 } from "../core/tasklist/records.ts";
 import type { ResultLine, ResultState } from "../core/tasklist/result.ts";
-import { nothingToResume, type Resuming } from "./analysis_journal.ts";
+import { newRunId, nothingToResume, type Resuming } from "./analysis_journal.ts";
 import { Pace } from "../io/files.ts";
 import { JournalFile, type JournalOwner } from "./journal.ts";
 import { resultsName, RunFolder } from "./run_folder.ts";
@@ -27,6 +28,8 @@ const missingStates: readonly ResultState[] = ["failure", "refused", "not run"];
 /** A list as it begins, or goes on. */
 export interface ListTakenUp {
   readonly journal: JournalFile;
+  /** By which workers know it. */
+  readonly run: string;
   /** Of results.jsonl, which is kept up to here. */
   readonly offset: number;
   readonly finished: Map<number, Finished>;
@@ -34,6 +37,8 @@ export interface ListTakenUp {
   /** Of earlier managers. */
   readonly sums: CategorySums;
   readonly failures: readonly ResultLine[];
+  /** All of them, by cause. */
+  readonly failed: ListFailures;
   readonly lessons: readonly { readonly category: string; readonly lesson: Lesson }[];
   /** `null`: it begins. */
   readonly told: string | null;
@@ -79,6 +84,7 @@ export async function takeUpList(
     finished: new Map<number, Finished>(),
     sums,
     failures: [] as ResultLine[],
+    failed: new ListFailures(),
     lessons: [] as { category: string; lesson: Lesson }[],
   };
   const results = new ResultFile(`${folder.path}/${resultsName}`);
@@ -89,6 +95,7 @@ export async function takeUpList(
     (line, print) => {
       taken.finished.set(line.id, { state: line.state, print });
       addLine(sums, line);
+      taken.failed.add(line);
       const bad = line.state === "failure" || line.state === "refused";
       if (bad && taken.failures.length < failuresMax) taken.failures.push(line);
       const lesson = lessonIn(line);
@@ -102,7 +109,8 @@ export async function takeUpList(
   const epochMs = Date.now();
   const session = (opened.at(-1)?.session ?? 0) + 1;
   if (first !== undefined) journal.append(first);
-  journal.append({ type: "opened", kind: "tasks", session, version, epochMs, file, options });
+  const run = first?.run ?? newRunId();
+  journal.append({ type: "opened", kind: "tasks", session, version, run, epochMs, file, options });
   for (const record of kept) journal.append(record);
   await journal.moveTo(folder.journalPath);
   await results.settle();
@@ -114,7 +122,7 @@ export async function takeUpList(
     ? null
     : `Going on with the run of ${began} UTC in ${folder.path}: ` +
       `${taken.finished.size} tasks are finished`;
-  return { ...taken, journal, offset: kept.at(-1)?.until ?? 0, startedAt, told };
+  return { ...taken, journal, run, offset: kept.at(-1)?.until ?? 0, startedAt, told };
 }
 
 /** results.jsonl of an earlier manager. */

@@ -21,10 +21,20 @@ export interface ManagerListener {
   tooLarge(why: string): void;
   /** Nothing has moved for a while, and why: said at once, and then ever less often. */
   stalled?(why: string): void;
+  /** An output cannot be stored for want of room, and waits; `null`: one of those need not any more. */
+  diskFull?(why: string | null): void;
   /** A task was given to a worker. */
   dispatched?(id: TaskId, worker: WorkerState, box: Resources): void;
   /** After each turn in which something may have changed. */
   turned?(): void;
   /** What the owner knows of its tasks besides, for those who ask how they do. */
   view?(): OwnerView | undefined;
+}
+
+/** What people are told of outputs that wait for room on a disk. */
+export function diskFullNote(why: string | null): string {
+  return why === null
+    ? "Outputs can be stored again: the run goes on"
+    : `Cannot store outputs: ${why}. Workers keep them until it can be done; make room, or end ` +
+      "the run and resume it later";
 }

@@ -63,6 +63,7 @@ export class Lobby {
   constructor(
     private readonly say: (address: string, why: string) => void,
     private readonly limits: LobbyLimits = usualLobby,
+    private readonly nowMs = () => performance.now(),
   ) {}
 
   /** Connections that have not greeted. */
@@ -87,25 +88,31 @@ export class Lobby {
 
   /** Waits until a login from there may begin. Throws a PeerProtocolError if that is too long. */
   async turn(address: string, signal: AbortSignal): Promise<void> {
+    const waitMs = this.waitMs(address);
+    if (waitMs > 0) await delay(waitMs, signal);
+  }
+
+  /** How long the next login from there has to wait, in line with those before it. Throws as `turn`. */
+  waitMs(address: string): number {
     const wrong = this.#wrong.get(address);
-    if (wrong === undefined) return;
-    const nowMs = performance.now();
+    if (wrong === undefined) return 0;
+    const nowMs = this.nowMs();
     if (nowMs - wrong.lastMs > this.limits.forgivenMs) {
       this.#wrong.delete(address);
-      return;
+      return 0;
     }
     const beyond = wrong.count - this.limits.wrongFreeMax;
-    if (beyond <= 0) return;
+    if (beyond <= 0) return 0;
     const startMs = Math.max(nowMs, wrong.nextMs);
     if (startMs - nowMs > this.limits.lineMsMax) throw new PeerProtocolError(tooManyWrong);
     const { slowMs, slowMsMax } = this.limits;
     wrong.nextMs = startMs + Math.min(slowMsMax, slowMs * 2 ** Math.min(beyond - 1, 30));
-    await delay(startMs - nowMs, signal);
+    return startMs - nowMs;
   }
 
   /** A wrong password came from there. Returns whether that is still worth a line of its own. */
   wrongPassword(address: string): boolean {
-    const nowMs = performance.now();
+    const nowMs = this.nowMs();
     const { wrongFreeMax, rememberedMax } = this.limits;
     const wrong = this.#wrong.get(address) ?? { count: 0, lastMs: nowMs, nextMs: nowMs };
     wrong.count++;
@@ -142,7 +149,7 @@ export class Lobby {
   }
 
   #sayOnce(address: string, why: string): void {
-    const nowMs = performance.now();
+    const nowMs = this.nowMs();
     if (nowMs - (this.#told.get(address) ?? -Infinity) < this.limits.forgivenMs) return;
     if (this.#told.size >= this.limits.rememberedMax) this.#told.clear();
     this.#told.set(address, nowMs);

@@ -59,6 +59,8 @@ export interface ManagerOptions {
   readonly foreignMonitor?: MonitorProgram;
   /** Kept of what a task prints; bytes. */
   readonly printedBytesMax?: number;
+  /** The same for all managers of a run, one word; absent: there is no other. */
+  readonly run?: string;
 }
 
 /** What an owner may change of how its manager appears to others. */
@@ -89,6 +91,8 @@ export class Manager implements AsyncDisposable {
   #performing = false;
   #scheduling = false;
   #paused = false;
+  /** For want of room on a disk. */
+  #outputsWaiting = 0;
   #saidPlain = false;
   #nextTask = 1;
   #closed = false;
@@ -110,6 +114,7 @@ export class Manager implements AsyncDisposable {
       allocations: options.allocations ?? new Map(),
       monitor: options.monitor ?? "off",
       foreignMonitor: options.foreignMonitor ?? null,
+      run: { id: options.run ?? randomWord(), manager: randomWord() },
     });
     this.#links = Links.listen(
       {
@@ -124,6 +129,7 @@ export class Manager implements AsyncDisposable {
         refused: (address, why) => owner.refused(address, why),
         workerJoined: (worker) => this.#joined(worker),
         workerLeft: (worker, why) => owner.workerLeft(worker, why),
+        diskFull: (why) => this.#diskFull(why),
       },
     );
     this.#ticking = setInterval(() => this.#tick(), tickMs);
@@ -271,6 +277,12 @@ export class Manager implements AsyncDisposable {
     this.#statistics.happened(event, nowMs);
     this.#stall.happened(event, nowMs);
     this.#perform(this.#scheduler.handle(event, nowMs));
+  }
+
+  /** Told once for all outputs that wait. */
+  #diskFull(why: string | null): void {
+    this.#outputsWaiting += why === null ? -1 : 1;
+    if (this.#outputsWaiting === (why === null ? 0 : 1)) this.owner.diskFull?.(why);
   }
 
   #tick(): void {
@@ -445,4 +457,9 @@ export class Manager implements AsyncDisposable {
       await delay(0);
     }
   }
+}
+
+/** No other manager has it. */
+function randomWord(): string {
+  return crypto.randomUUID().replaceAll("-", "");
 }

@@ -11,6 +11,7 @@ import { prepareAnalysis, type Prepared } from "./analysis_context.ts";
 import {
   AnalysisJournal,
   memoOf,
+  newRunId,
   nothingToResume,
   soundly,
   type TakenUp,
@@ -49,9 +50,12 @@ export async function takeSoFar(path: string, options: RunOptions<unknown>): Pro
       fsync: "never",
       owner: { note, paused: () => {} },
     });
-    const journal = new AnalysisJournal(file, spec, memo.last.session + 1, folder);
+    const { last: { session, identity } } = memo;
+    // Workers of the run do not give their tasks to it.
+    const of = { session: session + 1, run: newRunId(), identity };
+    const journal = new AnalysisJournal(file, spec, of, folder);
     const { version } = options;
-    journal.open({ version, identity: memo.last.identity, options: {} });
+    journal.open({ version, identity, options: {} });
     return { spec, prepared, folder, taken: { journal, restored, memo, earlier: [] } };
   } catch (error) {
     await folder[Symbol.asyncDispose]();

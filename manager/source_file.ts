@@ -175,6 +175,8 @@ export class SourceFile {
       lineCounter: this.#lines,
       merge: true,
       prettyErrors: false,
+      // Else it warns on stderr, of keys that are lists: their name here is their text.
+      logLevel: "error",
       // The parser's own search for repeated keys is quadratic; ours is below.
       uniqueKeys: false,
     });

@@ -3,14 +3,15 @@
  * of results. Every entry gets exactly one result.
  */
 import type { CategorySummary } from "../core/analysis/progress.ts";
-import { CategorySums } from "../core/category_sums.ts";
+import type { CategorySums } from "../core/category_sums.ts";
 import { messageOf, RunError, UsageError } from "../core/errors.ts";
 import { type TaskId, taskId } from "../core/ids.ts";
 import type { Attempt, Task, TaskEnd } from "../core/scheduler/tasks.ts";
 import { type Found, keptNameOf, taskSpecOf } from "../core/tasklist/build.ts";
 import { Dependencies, type Fault, type Moves } from "../core/tasklist/dependencies.ts";
+import type { FailedTasks, ListFailures } from "../core/tasklist/failures.ts";
 import type { StateCounts, TaskProgress } from "../core/tasklist/progress.ts";
-import { describeOther, type Finished, printOf } from "../core/tasklist/records.ts";
+import { describeOther, type Finished, keyOf, printOf } from "../core/tasklist/records.ts";
 import {
   interruptedWhy,
   lineOf,
@@ -60,6 +61,8 @@ export interface TaskListEnd {
   readonly categories: readonly CategorySummary[];
   /** The first few, in words. */
   readonly failures: readonly string[];
+  /** All of them, by cause. */
+  readonly causes: readonly FailedTasks[];
   readonly outputs: readonly string[];
 }
 
@@ -80,6 +83,7 @@ export class TaskListRun {
     canceled: 0,
   };
   readonly #failures: string[] = [];
+  readonly #failed: ListFailures;
   readonly #finished = Promise.withResolvers<void>();
   readonly #startedMs = performance.now();
   readonly #submitted = new Map<TaskId, ListedTask>();
@@ -109,6 +113,7 @@ export class TaskListRun {
     for (const { state } of before.finished.values()) this.#counts[state]++;
     this.#doneBefore = this.#counts.success + this.#counts.failure;
     for (const line of before.failures) this.#noteFailure(line);
+    this.#failed = before.failed;
   }
 
   /**
@@ -161,20 +166,25 @@ export class TaskListRun {
       counts: run.#counts,
       categories: run.#sums.rows,
       failures: run.#failures,
+      causes: run.#failed.groups,
       outputs: [resultsName, reportName].map((name) => `${folder.path}/${name}`),
     };
   }
 
   async #drive(): Promise<Driven> {
-    await using crew: Crew<TaskProgress> = Crew.start(this.spec, this.options, {
-      attemptEnded: (id, attempt, again) => this.#attemptEnded(crew, id, attempt, again),
-      returned: (task, end) => this.#returned(crew, task, end),
-      stop: () => this.#stop(crew),
-      abort: () => this.#abort(crew),
-      progress: () => this.#progress(crew),
-      view: () => this.#view(),
-      over: () => this.#isOver,
-    });
+    await using crew: Crew<TaskProgress> = Crew.start(
+      { ...this.spec, run: this.before.run },
+      this.options,
+      {
+        attemptEnded: (id, attempt, again) => this.#attemptEnded(crew, id, attempt, again),
+        returned: (task, end) => this.#returned(crew, task, end),
+        stop: () => this.#stop(crew),
+        abort: () => this.#abort(crew),
+        progress: () => this.#progress(crew),
+        view: () => this.#view(),
+        over: () => this.#isOver,
+      },
+    );
     for (const [i, { category, lesson }] of this.before.lessons.entries()) {
       crew.manager.remember(category, { ...lesson, task: taskId(-1 - i) });
     }
@@ -287,7 +297,11 @@ export class TaskListRun {
       this.#submitting = task;
       const { found, archive } = prepared;
       const plain = taskSpecOf(task, found, this.#kept);
-      const id = crew.manager.submit(archive === null ? plain : inArchive(plain, archive));
+      const spec = {
+        ...(archive === null ? plain : inArchive(plain, archive)),
+        key: keyOf(task, versionsOf(prepared)),
+      };
+      const id = crew.manager.submit(spec);
       // A task that no worker could be told of is returned at once.
       if (this.#submitting !== null) this.#submitted.set(id, task);
       this.#submitting = null;
@@ -341,6 +355,7 @@ export class TaskListRun {
       const files = line.state === "success" ? pathsOf(task.outputs) : [];
       this.log.add(line, printOf({ kind: "task", task }), files);
     }
+    this.#failed.add(line);
     this.#noteFailure(line);
   }
 
@@ -456,6 +471,7 @@ export class TaskListRun {
       seconds: (performance.now() - this.#startedMs) / 1000,
       tasks: { total: this.#total, ...this.#counts },
       categories: this.#sums.rows,
+      failures: this.#failed.groups,
       allocations,
       workers,
     };
@@ -480,6 +496,12 @@ function pathsOf(outputs: ListedTask["outputs"]): readonly string[] {
 interface Prepared {
   readonly found: ReadonlyMap<string, Found>;
   readonly archive: EnvironmentArchive | null;
+}
+
+/** Of its files and its environment. */
+function versionsOf({ found, archive }: Prepared): readonly string[] {
+  if (found.size === 0 && archive === null) return none;
+  return [...[...found.values()].map(({ version }) => version), archive?.name ?? ""];
 }
 
 /** Or why it cannot be sent. */

@@ -59,7 +59,7 @@ export class LayerStore {
     { written, removed }: LayerChange,
     signal: AbortSignal,
   ): Promise<void> {
-    await Deno.mkdir(this.folder, { recursive: true });
+    await Deno.mkdir(this.folder, { recursive: true, mode: 0o700 });
     const made = await Deno.makeTempDir({ dir: this.folder, prefix: ".making-" });
     try {
       const located: string[] = [], plain: string[] = [];

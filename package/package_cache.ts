@@ -71,7 +71,7 @@ export class PackageCache {
         `${record.fileName} is not in the cache ${this.folder}, and nothing may be downloaded`,
       );
     }
-    await Deno.mkdir(this.folder, { recursive: true });
+    await Deno.mkdir(this.folder, { recursive: true, mode: 0o700 });
     await Deno.writeFile(`${folder}.lock`, new Uint8Array());
     const { signal } = options;
     using _lock = await locked(`${folder}.lock`, { exclusive: true, signal });

@@ -77,7 +77,7 @@ export function pipEnvironment(prefix: string, env: Environment): Environment {
  * RunError with the program's last words.
  */
 export async function installPip(prefix: string, given: PipOptions): Promise<PipReport> {
-  await Deno.mkdir(given.cache, { recursive: true });
+  await Deno.mkdir(given.cache, { recursive: true, mode: 0o700 });
   // pip starts itself again and again: it is compiled once, but not into the environment.
   const byteCode = await Deno.makeTempDir({ dir: given.cache, prefix: "pycache-" });
   const { PYTHONDONTWRITEBYTECODE: _none, ...env } = given.env;

@@ -137,7 +137,7 @@ async function fetchHttp(
 ): Promise<FetchedHttp> {
   const { name, url, type, compression, sha256: expected } = source;
   const target = join(prefix, dataFolder, name);
-  await Deno.mkdir(join(cache, "downloads"), { recursive: true });
+  await Deno.mkdir(join(cache, "downloads"), { recursive: true, mode: 0o700 });
   const folder = await Deno.makeTempDir({ dir: join(cache, "downloads") });
   try {
     const file = join(folder, "file");

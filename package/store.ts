@@ -239,7 +239,7 @@ export class EnvironmentStore {
     // A file that was just written could be written again within the same tick of its time.
     const settledMs = 2000;
     if (Date.now() - (mtime?.getTime() ?? 0) > settledMs) {
-      await Deno.mkdir(`${this.#folder}/known`, { recursive: true });
+      await Deno.mkdir(`${this.#folder}/known`, { recursive: true, mode: 0o700 });
       await writeInPlace(known, JSON.stringify({ path, stamp, sha256 }));
     }
     return sha256;

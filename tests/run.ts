@@ -27,7 +27,8 @@ interface Count {
   failed: number;
 }
 
-function steps(kind: "quick" | "all", shuffle: number): Step[] {
+/** One group after the other; of a group, all rows at once, each step by step on a core of its own. */
+function steps(kind: "quick" | "all", shuffle: number): (readonly (readonly Step[])[])[] {
   const golden = "tests/golden";
   const test = (name: string, permissions: string[], paths: string[], env = {}): Step => ({
     name,
@@ -50,16 +51,25 @@ function steps(kind: "quick" | "all", shuffle: number): Step[] {
   // A test imports a module of the core a second time, which is reading to Deno.
   const core = [`--allow-read=${golden},core`, "--allow-env=GOLDEN", ...update];
   const pure = ["check", "--quiet", "--config", "tests/pure.json", "--no-lock", "core/"];
-  const worlds = { WQX_SIM_SEEDS: kind === "all" ? "600" : "60" };
-  return [
+  const worlds = { WQX_SIM_SEEDS: kind === "all" ? "2000" : "60" };
+  // Half of the worlds in each of two files, so that there is work for two cores.
+  const simulation = ["--parallel", "--allow-env=WQX_SIM_SEEDS"];
+  const tools = [
     tool("format", "fmt", "--check"),
     tool("lint", "lint", "--quiet"),
     tool("types", "check", "--quiet", "--frozen", "."),
     tool("types of the core, without Deno", ...pure),
+  ];
+  const cores = [
     test("core", core, ["tests/core"]),
-    test("simulation", ["--allow-env=WQX_SIM_SEEDS"], ["tests/sim"], worlds),
     test("tidy", ["--allow-read=."], ["tests/tidy_test.ts"]),
-    ...kind === "quick" ? [] : testFolders().map((name) => test(name, ["-A"], [`tests/${name}`])),
+  ];
+  return [
+    [tools, cores],
+    [[test("simulation", simulation, ["tests/sim"], worlds)]],
+    ...kind === "quick"
+      ? []
+      : testFolders().map((name) => [[test(name, ["-A"], [`tests/${name}`])]]),
   ];
 }
 
@@ -167,14 +177,14 @@ async function main(): Promise<number> {
   const total: Count = { passed: 0, failed: 0 };
   const skipped: string[] = [];
   try {
-    for (const step of steps(kind, shuffle)) {
-      print(`${step.name} … `);
+    const env = { TMPDIR: temporary, XDG_STATE_HOME: join(folder, "state") };
+    const run = async (step: Step) => {
       const startedMs = performance.now();
-      const report = join(folder, "report.xml");
-      const { count, output } = await runStep(step, report, { TMPDIR: temporary });
+      const report = join(folder, `${step.name}.xml`);
+      const { count, output } = await runStep(step, report, env);
       const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
       const counted = step.tests ? `, ${count.passed} passed, ${count.failed} failed` : "";
-      print(`${count.failed === 0 ? "ok" : "FAILED"} (${seconds} s${counted})\n`);
+      print(`${step.name}: ${count.failed === 0 ? "ok" : "FAILED"} (${seconds} s${counted})\n`);
       if (count.failed > 0) {
         print(`\n${output}\n`);
         if (step.tests) print(`Same order again: --shuffle ${shuffle}\n\n`);
@@ -182,7 +192,11 @@ async function main(): Promise<number> {
       skipped.push(...output.match(/^skipped: .*$/gm) ?? []);
       total.passed += count.passed;
       total.failed += count.failed;
-    }
+    };
+    const runRow = async (row: readonly Step[]) => {
+      for (const step of row) await run(step);
+    };
+    for (const group of steps(kind, shuffle)) await Promise.all(group.map(runRow));
     const left = leftovers(temporary, before);
     if (left.length > 0) {
       print(`FAILED: the tests left behind\n${left.join("\n")}\n`);

@@ -230,7 +230,8 @@ async function ask(port: number, { name, sandbox, input }: FunctionCall): Promis
   }
 }
 
-async function readAnswer(conn: Deno.TcpConn): Promise<Uint8Array | null> {
+/** A length in a line, and so many bytes; null for anything else, and for less. */
+export async function readAnswer(conn: Pick<Deno.TcpConn, "read">): Promise<Uint8Array | null> {
   let head: Uint8Array = new Uint8Array(0);
   let output: Uint8Array | null = null, at = 0;
   for (const buffer = new Uint8Array(1 << 16);;) {

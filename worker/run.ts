@@ -23,7 +23,13 @@ import { Guard } from "./guard.ts";
 import { Monitor } from "./monitor.ts";
 import { openSpawner, type Spawner } from "./process.ts";
 import { detectResources } from "./resources.ts";
-import { type Leave, Session, type SessionEnd, type SessionParts } from "./session.ts";
+import {
+  keptShareMax,
+  type Leave,
+  Session,
+  type SessionEnd,
+  type SessionParts,
+} from "./session.ts";
 import { WarmSpawner } from "./warm_spawner.ts";
 import { Workspace } from "./workspace.ts";
 
@@ -131,7 +137,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     watcher: { monitor, cgroups },
     environments: environmentsFor(options, workspace, resources),
     identity,
-    limits: options.limits,
+    limits: { ...options.limits, keptOutputBytesMax: resources.diskMb * 1024 ** 2 * keptShareMax },
     wrap: (command) => taskWrapper === undefined ? command : wrapCommand(taskWrapper, command),
     log,
   };
@@ -209,6 +215,8 @@ class Service {
   readonly #idle = new Set<string>();
   #lostMs = performance.now();
   #saidPlain = false;
+  /** Has tasks of the manager that was lost. */
+  #keeping: Session | null = null;
 
   constructor(
     private readonly options: WorkerOptions,
@@ -217,6 +225,14 @@ class Service {
   ) {}
 
   async run(): Promise<void> {
+    try {
+      await this.#serveAll();
+    } finally {
+      await this.#keeping?.[Symbol.asyncDispose]();
+    }
+  }
+
+  async #serveAll(): Promise<void> {
     const { backoff, connectTimeoutMs, singleShot, managers } = this.options;
     for (let failures = 0; !this.signal.aborted;) {
       const round = await this.#round();
@@ -374,7 +390,10 @@ class Service {
     });
     const identity: WorkerIdentity = { ...this.parts.identity, protocol, project };
     const signal = AbortSignal.any([this.signal, moody.signal]);
-    const end = await new Session(link, { ...this.parts, identity }).run(signal, ahead);
+    const session = this.#keeping ?? new Session({ ...this.parts, identity });
+    this.#keeping = session;
+    const end = await session.run(link, identity, signal, ahead);
+    if (!session.keepsTasks) this.#keeping = null;
     debug("wq", `${label}: ${end.why}`);
     return { ...end, heard: end.heard || ahead.length > 0 || moody.signal.aborted };
   }

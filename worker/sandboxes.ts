@@ -34,6 +34,11 @@ export class Sandbox {
     this.#mode = Deno.lstatSync(this.folder).mode;
   }
 
+  /** What it has in the folder of all sandboxes. */
+  get names(): string[] {
+    return [`t.${this.number}`, `out.${this.number}`];
+  }
+
   /** Removes what is in it; false if it cannot be used again. */
   async empty(): Promise<boolean> {
     try {

@@ -1,8 +1,9 @@
 /**
  * The worker's shell for one link: it performs what the worker machine decides, and reports what
- * came of it. When the link ends, so does everything that ran for it.
+ * came of it. When the link ends, so does everything that ran for it, but for tasks that are kept
+ * for the next link of the same session.
  */
-import { messageOf, PeerProtocolError, RunError } from "../core/errors.ts";
+import { messageOf, PeerProtocolError } from "../core/errors.ts";
 import { Decoder } from "../core/protocol/decoder.ts";
 import type { TaskBlock, ToManager, ToWorker } from "../core/protocol/messages.ts";
 import { textToManager } from "../core/protocol/to_manager.ts";
@@ -21,15 +22,16 @@ import { copyOut, nowhere, removeIfThere, type Sink } from "../io/files.ts";
 import type { Link } from "../io/link.ts";
 import { Outbox } from "../io/outbox.ts";
 import { Assemblies } from "./assembly.ts";
+import { type Attempt, callFunction, runCommand, type StepEvent } from "./attempt.ts";
 import { environmentOf, ownEnvironment } from "./environment.ts";
-import type { Environments, Held } from "./environments.ts";
+import type { Environments } from "./environments.ts";
 import { deliveryCommand, Obtainer } from "./obtain.ts";
 import { sendCached } from "./send_cached.ts";
 import type { Coprocesses } from "./coprocesses.ts";
 import type { Guard } from "./guard.ts";
-import type { Spawner, TaskProcess } from "./process.ts";
+import type { Spawner } from "./process.ts";
 import type { Sandbox } from "./sandboxes.ts";
-import { type WatchedTask, type Watcher, watchTask } from "./watched.ts";
+import type { Watcher } from "./watched.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** How often the machine looks at the clock. */
@@ -38,17 +40,16 @@ const tickMs = 1000;
 /** For the manager to take our last lines before the link is closed. */
 const farewellMs = 1000;
 
-/** As of a command that SIGKILL ended. */
-const killedExitCode = 9;
-
-/** Of the worker's disk, each for files and for environments that are kept from link to link. */
-const keptShareMax = 1 / 4;
+/** Of the worker's disk, each for files, environments and results that are kept from link to link. */
+export const keptShareMax = 1 / 4;
 
 export interface SessionEnd {
   readonly why: string;
   readonly then: Afterwards;
   /** Whether the manager sent anything at all: one of another protocol closes without a byte. */
   readonly heard: boolean;
+  /** Nobody meant it to end. */
+  readonly broken?: boolean;
 }
 
 /** Told to a session that is to leave: what the manager hears, and what the log says. */
@@ -57,17 +58,6 @@ export interface Leave {
   readonly value: string;
   readonly why: string;
   readonly then: Afterwards;
-}
-
-/** The files and process of one attempt; its steps run one after the other. */
-interface Attempt {
-  readonly sandbox: Sandbox;
-  steps: Promise<void>;
-  /** What runs of it, or waits. */
-  process: Pick<TaskProcess, "kill"> | null;
-  /** Where its command names one that this worker has unpacked. */
-  environment: Held | null;
-  forgotten: boolean;
 }
 
 export interface SessionParts {
@@ -86,15 +76,12 @@ export interface SessionParts {
   readonly log: (line: string) => void;
 }
 
-export class Session {
+export class Session implements AsyncDisposable {
   readonly #machine: WorkerMachine;
-  readonly #outbox: Outbox;
   readonly #attempts = new Map<number, Attempt>();
   /** Attempts that were forgotten and are still being cleaned up. */
   readonly #leaving = new Set<Promise<void>>();
   #sink: Sink = nowhere;
-  readonly #obtainer: Obtainer;
-  readonly #assemblies: Assemblies;
   readonly #ownEnvironment = ownEnvironment();
   #serial = 0;
   /** Of running tasks, not told yet. */
@@ -102,11 +89,35 @@ export class Session {
   #heard = false;
   #end: Omit<SessionEnd, "heard"> | null = null;
   #failure: unknown = null;
+  #link!: Link;
+  #outbox!: Outbox;
+  #obtainer!: Obtainer;
+  #assemblies!: Assemblies;
+  /** The link is over, and tasks may go on. */
+  #isKeeping = false;
+  /** Looks at the clock between links. */
+  #waiting: ReturnType<typeof setInterval> | undefined;
 
-  constructor(private readonly link: Link, private readonly parts: SessionParts) {
+  constructor(private readonly parts: SessionParts) {
     this.#machine = new WorkerMachine(parts.identity, parts.limits, performance.now());
+  }
+
+  /** Whether it has tasks for the manager that is to come. */
+  get keepsTasks(): boolean {
+    return this.#isKeeping && this.#machine.taskCount > 0;
+  }
+
+  #begin(link: Link, identity: WorkerIdentity): void {
+    const { parts } = this;
+    clearInterval(this.#waiting);
+    this.#end = null;
+    this.#isKeeping = false;
+    this.#heard = false;
+    this.#sink = nowhere;
+    this.#link = link;
+    this.#machine.relink(identity, performance.now());
     this.#outbox = new Outbox(link, () => {}, (error) => {
-      this.#end ??= { why: messageOf(error), then: "reconnect" };
+      this.#end ??= { why: messageOf(error), then: "reconnect", broken: true };
       link.close();
     });
     this.#assemblies = new Assemblies(parts.workspace, (event) => this.#deliver(event));
@@ -125,7 +136,13 @@ export class Session {
    * Serves the manager until the link ends. `ahead`: bytes that were read of it before. `signal`
    * makes the worker leave in an orderly way; its reason may be a {@link Leave}.
    */
-  async run(signal: AbortSignal, ahead: Uint8Array = new Uint8Array(0)): Promise<SessionEnd> {
+  async run(
+    link: Link,
+    identity: WorkerIdentity,
+    signal: AbortSignal,
+    ahead: Uint8Array = new Uint8Array(0),
+  ): Promise<SessionEnd> {
+    this.#begin(link, identity);
     const leave = () => this.#leave(signal.reason);
     signal.addEventListener("abort", leave, { once: true });
     const tick = () => {
@@ -143,11 +160,11 @@ export class Session {
       if (!(error instanceof PeerProtocolError)) throw error;
       this.#end ??= { why: error.message, then: "reconnect" };
     } finally {
-      this.#end ??= { why: "the manager closed the connection", then: "reconnect" };
+      this.#end ??= { why: "the manager closed the connection", then: "reconnect", broken: true };
       clearInterval(ticking);
       signal.removeEventListener("abort", leave);
       this.parts.workspace.kept.listener = null;
-      this.link.close();
+      link.close();
       await this.#cleanUp();
     }
     if (this.#failure !== null) throw this.#failure;
@@ -164,9 +181,9 @@ export class Session {
 
   async #receive(ahead: Uint8Array): Promise<void> {
     const decoder = new Decoder<ToWorker>(new ToWorkerGrammar());
-    const { project } = this.parts.identity;
+    const { project } = this.#machine.identity;
     let check = project === undefined ? null : new NameCheck(project);
-    for await (const bytes of this.link.received(ahead)) {
+    for await (const bytes of this.#link.received(ahead)) {
       this.#heard = true;
       const rest = check === null ? bytes : check.feed(bytes);
       if (rest === null) continue;
@@ -192,7 +209,7 @@ export class Session {
   }
 
   #deliver(event: WorkerEvent): void {
-    if (this.#end !== null) return;
+    if (this.#end !== null && !this.#isKeeping) return;
     for (const action of this.#machine.handle(event, performance.now())) this.#perform(action);
   }
 
@@ -260,6 +277,12 @@ export class Session {
       case "stage_out":
         this.#stageOut(action.task);
         break;
+      case "adopt":
+        this.#adopt(action.from, action.task.taskId);
+        break;
+      case "restage":
+        this.#restage(action);
+        break;
       case "forget":
         this.#forget(action.taskId);
         break;
@@ -296,6 +319,7 @@ export class Session {
   #stageIn(task: TaskBlock): void {
     const { workspace } = this.parts;
     const attempt: Attempt = {
+      taskId: task.taskId,
       sandbox: workspace.sandboxes.take(),
       steps: Promise.resolve(),
       process: null,
@@ -331,64 +355,11 @@ export class Session {
   }
 
   #start(task: TaskBlock): void {
-    if (task.coprocess !== undefined) return this.#call(task, this.parts.coprocesses);
-    const { spawner, guard, watcher } = this.parts;
     const attempt = this.#attempts.get(task.taskId)!;
-    const { folder, printedPath } = attempt.sandbox;
     this.#step(attempt, async () => {
-      const prepared = attempt.environment?.prepared;
-      if (prepared?.kind === "failed") {
-        Deno.writeTextFileSync(printedPath, `${prepared.why}\n`, { mode: 0o600 });
-        const exit = { exitCode: 1, wallMs: 0, measured: null };
-        return { type: "exited", taskId: task.taskId, exit };
-      }
-      const { command, env } = prepared ?? {
-        command: this.parts.wrap(task.command),
-        env: this.#environmentOf(task, attempt.sandbox),
-      };
-      let watched: WatchedTask | null = null;
-      const ending = () => watched?.ending();
-      const request = { command, cwd: folder, env, outputPath: printedPath, ending };
-      try {
-        const process = await spawner.spawn(request);
-        attempt.process = process;
-        const { group, exited } = process;
-        guard.add(group);
-        watched = watchTask(watcher, task, process, folder);
-        if (attempt.forgotten) process.kill();
-        const exit = await exited.finally(() => guard.remove(group));
-        const measured = watched?.finish(exit.measured) ?? exit.measured;
-        return { type: "exited", taskId: task.taskId, exit: { ...exit, measured } };
-      } catch (error) {
-        if (!(error instanceof RunError)) throw error;
-        watched?.finish(null);
-        Deno.writeTextFileSync(printedPath, `${error.message}\n`, { mode: 0o600 });
-        const exit = { exitCode: 127, wallMs: 0, measured: null };
-        return { type: "exited", taskId: task.taskId, exit };
-      }
-    });
-  }
-
-  /** A function of a coprocess; the text of its result is what the task prints. */
-  #call(task: TaskBlock, coprocesses: Coprocesses | null): void {
-    const attempt = this.#attempts.get(task.taskId)!;
-    const { folder, number, printedPath } = attempt.sandbox;
-    this.#step(attempt, async () => {
-      const calling = new AbortController();
-      attempt.process = { kill: () => calling.abort() };
-      const startedMs = performance.now();
-      const input = readOr(`${folder}/infile`, new Uint8Array(0));
-      const answer = coprocesses === null
-        ? { why: "this worker has no coprocess" }
-        : await coprocesses.call({ name: task.command, sandbox: number, input }, calling.signal);
-      const failed = "why" in answer;
-      const said = failed
-        ? new TextEncoder().encode(`${task.command}: ${answer.why}\n`)
-        : answer.output;
-      Deno.writeFileSync(printedPath, said, { mode: 0o600 });
-      const wallMs = performance.now() - startedMs;
-      const exitCode = calling.signal.aborted ? killedExitCode : failed ? 1 : 0;
-      const exit = { exitCode, wallMs, measured: null };
+      const exit = task.coprocess !== undefined
+        ? await callFunction(task, attempt, this.parts.coprocesses)
+        : await runCommand(task, attempt, this.parts, this.#environmentOf(task, attempt.sandbox));
       return { type: "exited", taskId: task.taskId, exit };
     });
   }
@@ -399,6 +370,22 @@ export class Session {
       this.parts.workspace.stageOut(task, attempt.sandbox);
       const { size } = Deno.statSync(attempt.sandbox.printedPath);
       return { type: "staged_out", taskId: task.taskId, printedBytes: size };
+    });
+  }
+
+  #adopt(from: number, taskId: number): void {
+    const attempt = this.#attempts.get(from)!;
+    this.#attempts.delete(from);
+    this.#attempts.set(taskId, attempt);
+    attempt.taskId = taskId;
+  }
+
+  #restage({ from, task }: Extract<WorkerAction, { type: "restage" }>): void {
+    const attempt = this.#attempts.get(task.taskId)!;
+    this.#step(attempt, async () => {
+      const outputBytes = await this.parts.workspace.restage(from, task);
+      const { size } = Deno.statSync(attempt.sandbox.printedPath);
+      return { type: "staged_out", taskId: task.taskId, printedBytes: size, outputBytes };
     });
   }
 
@@ -420,11 +407,12 @@ export class Session {
   }
 
   /** Runs after the attempt's earlier steps; says nothing once the attempt is forgotten. */
-  #step(attempt: Attempt, work: () => WorkerEvent | Promise<WorkerEvent>): void {
+  #step(attempt: Attempt, work: () => StepEvent | Promise<StepEvent>): void {
     attempt.steps = attempt.steps.then(async () => {
       if (attempt.forgotten) return;
       const event = await work();
-      if (!attempt.forgotten) this.#deliver(event);
+      // It may have got another number meanwhile.
+      if (!attempt.forgotten) this.#deliver({ ...event, taskId: attempt.taskId });
     }).catch((error) => this.#fail(error));
   }
 
@@ -497,26 +485,48 @@ export class Session {
   #close(end: Omit<SessionEnd, "heard">): void {
     if (this.#end !== null) return;
     this.#end = end;
-    void within(farewellMs, this.#outbox.drained()).then(() => this.link.close());
+    const link = this.#link;
+    void within(farewellMs, this.#outbox.drained()).then(() => link.close());
+  }
+
+  /** Returns when results lie where nothing that comes on another link can touch them. */
+  async #keep(): Promise<void> {
+    this.#isKeeping = true;
+    this.#deliver({ type: "lost" });
+    for (let ids = this.#machine.staging; ids.length > 0; ids = this.#machine.staging) {
+      await Promise.all(ids.map((id) => this.#attempts.get(id)!.steps));
+    }
+    const { taskCount } = this.#machine;
+    if (taskCount === 0) return;
+    this.parts.log(`Keeping ${taskCount} of its tasks, for when it comes back`);
+    const tick = () => this.#deliver({ type: "tick", epochMs: Date.now() });
+    this.#waiting = setInterval(tick, tickMs);
+  }
+
+  /** Ends what is kept. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#waiting);
+    this.#isKeeping = false;
+    for (const taskId of [...this.#attempts.keys()]) this.#forget(taskId);
+    await Promise.all(this.#leaving);
   }
 
   async #cleanUp(): Promise<void> {
     await this.#sink.abandon();
-    for (const taskId of [...this.#attempts.keys()]) this.#forget(taskId);
+    const mayKeep = this.#end?.broken === true || this.#machine.isUnproven;
+    if (mayKeep && this.#failure === null && !this.parts.workspace.hasSoftLinks) {
+      await this.#keep();
+    }
+    for (const id of [...this.#attempts.keys()]) if (!this.#isKeeping || id >= 0) this.#forget(id);
     await this.#obtainer.stop();
     await this.#assemblies.stop();
     await Promise.all(this.#leaving);
     const { environments, identity: { resources: { diskMb } } } = this.parts;
     const keptBytesMax = diskMb * 1024 ** 2 * keptShareMax;
     await environments?.endOfSession(keptBytesMax);
-    await this.parts.workspace.clear(keptBytesMax);
-  }
-}
-
-function readOr(path: string, otherwise: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  try {
-    return Deno.readFileSync(path);
-  } catch {
-    return otherwise;
+    await this.parts.workspace.clear(
+      keptBytesMax,
+      [...this.#attempts.values()].map((a) => a.sandbox),
+    );
   }
 }

@@ -14,6 +14,7 @@
 import { messageOf, PeerProtocolError, UsageError } from "../core/errors.ts";
 import { type CachePlace, fileFlag, type TaskBlock } from "../core/protocol/messages.ts";
 import { piecedBytesMin } from "../core/protocol/pieces.ts";
+import { keptNamePrefix } from "../core/worker/keeping.ts";
 import { startScript } from "../core/shell_words.ts";
 import { FileSink, nowhere, removeIfThere, type Sink } from "../io/files.ts";
 import { groupsFile } from "./guard.ts";
@@ -42,6 +43,7 @@ export class Workspace implements AsyncDisposable {
   /** Paths of such files that were unlinked: another version of them may come. The oldest first. */
   readonly #replaced: string[] = [];
   #serial = 0;
+  #hasSoftLinks = false;
 
   readonly kept: Kept;
   readonly sandboxes: Sandboxes;
@@ -63,10 +65,16 @@ export class Workspace implements AsyncDisposable {
       await Deno.writeTextFile(workspace.wqxPath, startScript(wqx), { mode: 0o700 });
       return workspace;
     } catch (error) {
+      await removeIfThere(path).catch(() => {}); // what there was room for
       throw new UsageError(
         `Cannot make a workspace in ${parent}: ${messageOf(error)}; choose another folder with -s`,
       );
     }
+  }
+
+  /** Sandboxes may need what is in the cache. */
+  get hasSoftLinks(): boolean {
+    return this.#hasSoftLinks;
   }
 
   get wqxPath(): string {
@@ -161,12 +169,12 @@ export class Workspace implements AsyncDisposable {
         if ((flags & fileFlag.cache) !== 0) this.#staying.add(cacheName);
         const target = `${folder}/${sandboxName}`;
         const parent = target.slice(0, target.lastIndexOf("/"));
-        if (parent !== folder) Deno.mkdirSync(parent, { recursive: true });
+        if (parent !== folder) makeInside(folder, parent);
         const trouble = await this.#stage(cacheName, target);
         if (trouble !== null) return `${sandboxName}: ${trouble}`;
       }
       for (const name of task.directories) {
-        Deno.mkdirSync(`${folder}/${name}`, { recursive: true });
+        makeInside(folder, `${folder}/${name}`);
       }
       return null;
     } catch (error) {
@@ -187,14 +195,35 @@ export class Workspace implements AsyncDisposable {
     }
   }
 
+  /** Outputs get other names in the cache. Returns how large they are; bytes. */
+  async restage(from: TaskBlock, to: TaskBlock): Promise<number> {
+    let bytes = 0;
+    for (const [i, { cacheName }] of from.outputs.entries()) {
+      const target = this.cachePath(to.outputs[i]?.cacheName ?? cacheName);
+      try {
+        if (target !== this.cachePath(cacheName)) {
+          this.unlink(to.outputs[i]!.cacheName);
+          Deno.renameSync(this.cachePath(cacheName), target);
+        }
+        bytes += await sizeOfTree(target);
+      } catch (error) {
+        if (!(error instanceof Deno.errors.NotFound)) throw error; // it was not written
+      }
+    }
+    return bytes;
+  }
+
   /**
    * Forgets everything that belongs to one manager. Of the large files that it sent, up to
-   * `keepBytesMax` are kept, together with those that are.
+   * `keepBytesMax` are kept, together with those that are. Attempts of sandboxes that are `inUse` go
+   * on, and their outputs stay.
    */
-  async clear(keepBytesMax: number): Promise<void> {
+  async clear(keepBytesMax: number, inUse: readonly Sandbox[] = []): Promise<void> {
     this.#notStored.clear();
     this.sandboxes.forget();
     const staying = new Set(["bin", groupsFile, "cache", "kept", "environments"]);
+    if (inUse.length > 0) staying.add("tmp");
+    for (const { names } of inUse) for (const name of names) staying.add(name);
     for await (const { name } of Deno.readDir(this.path)) {
       if (!staying.has(name)) await removeIfThere(`${this.path}/${name}`);
     }
@@ -203,7 +232,10 @@ export class Workspace implements AsyncDisposable {
     this.#sent.clear();
     this.#staying.clear();
     this.#replaced.length = 0;
-    await removeIfThere(`${this.path}/cache`);
+    for await (const { name } of Deno.readDir(`${this.path}/cache`)) {
+      const isKept = inUse.length > 0 && name.startsWith(keptNamePrefix);
+      if (!isKept) await removeIfThere(this.cachePath(name));
+    }
     await this.#makeFolders();
   }
 
@@ -281,7 +313,31 @@ export class Workspace implements AsyncDisposable {
     } catch (error) {
       if (error instanceof Deno.errors.AlreadyExists) return; // named twice: the first counts
       if (info.isSymlink || !this.symlinks) throw error;
+      this.#hasSoftLinks = true;
       Deno.symlinkSync(source, target); // file systems without hard links
+    }
+  }
+}
+
+async function sizeOfTree(path: string): Promise<number> {
+  const info = await Deno.lstat(path);
+  if (!info.isDirectory) return info.size;
+  let bytes = 0;
+  for await (const { name } of Deno.readDir(path)) bytes += await sizeOfTree(`${path}/${name}`);
+  return bytes;
+}
+
+/** Makes a directory and those above it. Throws if a link among them leads out of `folder`. */
+function makeInside(folder: string, path: string): void {
+  for (let end = folder.length; end !== -1;) {
+    end = path.indexOf("/", end + 1);
+    const part = end === -1 ? path : path.slice(0, end);
+    try {
+      Deno.mkdirSync(part);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+      if (Deno.realPathSync(part).startsWith(`${folder}/`)) continue;
+      throw new Error(`${part.slice(folder.length + 1)} is a link that leads out of the sandbox`);
     }
   }
 }

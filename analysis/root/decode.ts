@@ -25,6 +25,9 @@ export interface Basket {
 /** std::vector writes a byte count (4), a version (2) and its length (4) before its values. */
 const vectorHeaderBytes = 10;
 
+/** Four bytes are kept for each; those of a basket with offsets are far fewer. */
+const basketEventsMax = 2 ** 26;
+
 /** The column of the wanted events of some baskets in a row. Throws Error if sizes do not fit. */
 export function decode(layout: Layout, baskets: readonly Basket[]): Column {
   const events = baskets.reduce((sum, { from, to }) => sum + to - from, 0);
@@ -35,15 +38,18 @@ export function decode(layout: Layout, baskets: readonly Basket[]): Column {
 
 function decodeFixed(layout: Layout, baskets: readonly Basket[], events: number): Column {
   const bytesPerEvent = layout.perEvent * scalarBytes(layout.scalar);
-  const values = newArray(layout.scalar, events * layout.perEvent);
-  const target = bytesOf(values);
-  let at = 0;
-  for (const { from, to, values, events } of baskets) {
-    const { record } = layout;
-    const strideBytes = record?.bytes ?? bytesPerEvent;
+  const { record } = layout;
+  const strideBytes = record?.bytes ?? bytesPerEvent;
+  // Before memory is taken for what a damaged file says that it holds.
+  for (const { values, events } of baskets) {
     if (values.length !== events * strideBytes) {
       throw new Error(`${events} events of ${strideBytes} bytes do not fill ${values.length}`);
     }
+  }
+  const values = newArray(layout.scalar, events * layout.perEvent);
+  const target = bytesOf(values);
+  let at = 0;
+  for (const { from, to, values } of baskets) {
     if (record === null) {
       target.set(values.subarray(from * bytesPerEvent, to * bytesPerEvent), at);
       at += (to - from) * bytesPerEvent;
@@ -97,6 +103,10 @@ function decodeJagged(layout: Layout, baskets: readonly Basket[], events: number
  */
 function entryStarts(basket: Basket, headerBytes: number, width: number): Int32Array {
   const { entryOffsets, events, base, values } = basket;
+  if (entryOffsets !== null && entryOffsets.length < events) {
+    throw new Error("entry offsets of a basket are missing");
+  }
+  if (events > basketEventsMax) throw new Error(`a basket cannot have ${events} events`);
   const starts = new Int32Array(events + 1);
   starts[events] = values.length;
   if (entryOffsets === null) {
@@ -105,7 +115,6 @@ function entryStarts(basket: Basket, headerBytes: number, width: number): Int32A
     }
     return starts;
   }
-  if (entryOffsets.length < events) throw new Error("entry offsets of a basket are missing");
   for (let i = 0; i < events; i++) starts[i] = entryOffsets[i]! - base;
   let wrong = starts[0]! < 0;
   for (let i = 0; i < events; i++) {

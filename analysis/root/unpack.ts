@@ -6,6 +6,7 @@
 import { inflateSync, zstdDecompressSync } from "node:zlib";
 import xz from "xz-decompress";
 import xxhash from "xxhash-wasm";
+import { concat } from "../../core/bytes.ts";
 import { unzip } from "./jsroot.ts";
 
 const blockHeaderBytes = 9;
@@ -60,7 +61,7 @@ async function unpackBlock(block: Uint8Array, size: number): Promise<Uint8Array>
       bytes = zstdDecompressSync(body, options);
       break;
     case "XZ":
-      bytes = await new Response(new xz.XzReadableStream(ReadableStream.from([body]))).bytes();
+      bytes = await unpackXz(body, size);
       break;
     case "L4":
       await checkLz4(body);
@@ -76,6 +77,18 @@ async function unpackBlock(block: Uint8Array, size: number): Promise<Uint8Array>
     throw new Error(`${algorithm} block does not unpack to ${size} bytes`);
   }
   return bytes;
+}
+
+/** Null for more than `size` bytes: a few kilobytes can stand for gigabytes. */
+async function unpackXz(body: Uint8Array, size: number): Promise<Uint8Array | null> {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of new xz.XzReadableStream(ReadableStream.from([body]))) {
+    bytes += piece.length;
+    if (bytes > size) return null;
+    pieces.push(piece);
+  }
+  return concat(pieces);
 }
 
 async function checkLz4(body: Uint8Array): Promise<void> {

@@ -103,7 +103,13 @@ export function decode(bytes: Uint8Array): Accumulator {
     const own = blocks.slice(at, at + count * Type.BYTES_PER_ELEMENT);
     return new Type(own.buffer);
   };
-  return readTree(JSON.parse(new TextDecoder().decode(tree)), {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(new TextDecoder().decode(tree));
+  } catch {
+    throw new DamagedResultError(`${problem} its tree is not JSON`);
+  }
+  return readTree(parsed, {
     cells: { write: unread, read: (value) => block(value, "Float64Array") as Float64Array },
     write: unread,
     read: block,

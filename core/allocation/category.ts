@@ -110,7 +110,8 @@ export class Category {
       const request = learned
         ? this.#within(wish.request, asking)
         : override(override(wish.request, this.#guess), declared);
-      return { kind: "wish", wish: this.#bounded({ ...wish, request }, declared) };
+      const floor = this.#within(wish.floor, asking);
+      return { kind: "wish", wish: this.#bounded({ ...wish, request, floor }, declared) };
     }
     const name = last.exceeded;
     const why = this.#whyFinal(last, name, declared, largest);

@@ -72,7 +72,10 @@ function adviceOn(item: Item, { resource }: Outgrown, splitsMax: number): string
     ? `resources.${resource}`
     : "what tasks are given";
   if (item.kind !== "process") {
-    return `Only processing can be cut into smaller tasks: raise ${key}, or use larger workers.`;
+    const why = item.kind === "preprocess"
+      ? "It cannot be done in smaller steps"
+      : "No fewer partial results can be merged at once";
+    return `${why}: raise ${key}, or use larger workers.`;
   }
   const events = item.range.stop - item.range.start;
   const why = events < 2

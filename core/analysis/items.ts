@@ -33,7 +33,12 @@ export interface Part {
 }
 
 export type Item =
-  | { readonly kind: "preprocess"; readonly file: InputFile }
+  | {
+    readonly kind: "preprocess";
+    readonly file: InputFile;
+    /** More than tasks of its category are given. */
+    readonly request?: ResourceRequest;
+  }
   | {
     readonly kind: "process";
     readonly leaf: number;
@@ -48,6 +53,11 @@ export type Item =
     readonly node: TreeNode;
     readonly parts: readonly Part[];
     readonly final: boolean;
+    /** What is merged to its result after it, by tasks that take less at once. */
+    readonly rest?: { readonly parts: readonly Part[]; readonly final: boolean };
+    /** Tasks of the same node before this one. */
+    readonly step?: number;
+    readonly request?: ResourceRequest;
   };
 
 export const categoryOf: Record<Item["kind"], Category> = {
@@ -84,7 +94,7 @@ export function itemId(item: Item, serial: number): string {
     case "process":
       return ["p", item.leaf, ...item.piece].join("-");
     case "accumulate":
-      return `accum-${item.node.level}-${item.node.index}`;
+      return ["accum", item.node.level, item.node.index, item.step ?? []].flat().join("-");
   }
 }
 
@@ -115,7 +125,7 @@ export function taskOf(item: Item, id: string, context: TaskContext): TaskSpec {
     command: context.taskCommand,
     category: categoryOf[item.kind],
     priority: priorityOf[item.kind],
-    request: undeclared,
+    request: item.kind === "process" ? undeclared : item.request ?? undeclared,
     inputs: inputsOf(item, id, context),
     outputs: item.kind === "preprocess" ? [outcome] : [result, ...told, outcome],
     env: proxyOf(item, context) === null ? [] : [`X509_USER_PROXY=${x509ProxyFileName}`],

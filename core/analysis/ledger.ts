@@ -34,7 +34,7 @@ export interface FailureGroup {
 const hostsMax = 10;
 
 /** Causes that differ only in names and numbers are one. */
-function causeOf(why: string): string {
+export function causeOf(why: string): string {
   return why.replaceAll(/"[^"]*"|\/\S+/g, "…").replaceAll(/\d+(\.\d+)?/g, "N");
 }
 

@@ -5,11 +5,13 @@
  * whether files that could not be read then are part of it now: what is merged in the same order is
  * the same to the last bit.
  */
+import { baseName } from "../cache_names.ts";
 import { seededRng } from "../env.ts";
 import type { Range } from "./chunks.ts";
 import type { KnownCuts } from "./cutter.ts";
-import type { Category, Item } from "./items.ts";
+import type { Category, Item, Part } from "./items.ts";
 import type { Outcome } from "./job.ts";
+import type { KnownMerges } from "./merges.ts";
 import {
   type AnalysisRecord,
   type Got,
@@ -39,6 +41,7 @@ export class RunMemo {
   readonly #got = new Map<string, Got>();
   readonly #cuts = new Map<number, Map<number, number>>();
   readonly #whole = new Set<string>();
+  #partsMax = Infinity;
   readonly #splits = new Map<string, Extract<AnalysisRecord, { type: "split" }>>();
 
   /**
@@ -90,13 +93,18 @@ export class RunMemo {
     return keys.length > 0;
   }
 
-  cutsOf(records: ItemRecords): KnownCuts {
+  cutsOf(records: ItemRecords): KnownCuts & KnownMerges {
     const key = (file: InputFile, range: Range) =>
       keyOf({ kind: "process", file: records.placeOf(file), range });
     return {
       stopOf: (file, start) => this.#cuts.get(records.placeOf(file))?.get(start) ?? null,
       splitOf: (file, range) => this.#splits.get(key(file, range)) ?? null,
       isWhole: (file, range) => this.#whole.has(key(file, range)),
+      partsMax: this.#partsMax,
+      isMerged: (parts, final) => {
+        const names = parts.map(({ path }) => baseName(path));
+        return this.#got.has(keyOf({ kind: "accumulate", parts: names, final }));
+      },
     };
   }
 
@@ -111,6 +119,9 @@ export class RunMemo {
         break;
       case "changed":
         this.forgetFile(record.file);
+        break;
+      case "narrowed":
+        this.#partsMax = Math.min(this.#partsMax, record.partsMax);
         break;
       case "closed":
         this.closed = record.state;
@@ -170,6 +181,8 @@ export interface Restored {
   /** Given out by the run, to be made tasks of. */
   readonly open: readonly Item[];
   readonly needed: readonly Needed[];
+  /** Merged; they may still be there if the manager died before it could remove them. */
+  readonly used: readonly Part[];
 }
 
 /**
@@ -186,6 +199,7 @@ export function restore(
   const run = new AnalysisRun(spec, postprocess, seededRng(1), memo.cutsOf(records));
   const open: Item[] = [];
   const needed = new Map<string, Needed>();
+  const merged: Part[] = [];
   for (let item = run.next(); item !== null; item = run.next()) {
     const record = records.of(item);
     const key = keyOf(record);
@@ -198,10 +212,11 @@ export function restore(
     }
     const used = run.ended(endedAs(item, got, pathOf));
     for (const { path } of used) needed.delete(path);
+    merged.push(...used);
     if (got.kind === "part") needed.set(pathOf(got.part.name), { key, part: got.part });
   }
   run.takeNotes();
-  return { run, open, needed: [...needed.values()] };
+  return { run, open, needed: [...needed.values()], used: merged };
 }
 
 function endedAs(item: Item, got: Got, pathOf: (name: string) => string): Ended {

@@ -59,6 +59,8 @@ export type AnalysisRecord =
     /** From 1. */
     readonly session: number;
     readonly version: string;
+    /** By which workers that lost a manager of the run know the next one; absent: they do not. */
+    readonly run?: string;
     readonly epochMs: number;
     readonly spec: SpecRecord;
     readonly identity: Identity;
@@ -81,6 +83,8 @@ export type AnalysisRecord =
     readonly category: Category;
     readonly lessons: readonly Lesson[];
   }
+  /** A merge outgrew what it had: so many parts are merged by one task from here on. */
+  | { readonly type: "narrowed"; readonly partsMax: number }
   /** The file is not what it was: nothing before this is true of it. */
   | { readonly type: "changed"; readonly file: number }
   /** From here on only what is there is merged: nothing of it is of use to a resumed run. */

@@ -9,16 +9,18 @@ import { FixedSizer } from "../chunks/fixed.ts";
 import { RobustSizer } from "../chunks/robust.ts";
 import type { ChunkSizer } from "../chunks/sizer.ts";
 import { type Rng, seededRng } from "../env.ts";
+import { describeAmount } from "../monitor/resources.ts";
 import type { TaskEnd } from "../scheduler/tasks.ts";
 import { piecesOf, type Range } from "./chunks.ts";
 import { Cutter, type KnownCuts, type KnownSplit, noneKnown } from "./cutter.ts";
 import { describeLimit, failureMessage, isBadFile, type Outgrown, outgrown } from "./failure.ts";
 import { type Category, describeItem, type Item, type Part } from "./items.ts";
 import type { Outcome } from "./job.ts";
+import { type KnownMerges, Merges, noMergesKnown, partsOf } from "./merges.ts";
 import { Coverage, type Missing } from "./missing.ts";
 import type { ChunkCounts } from "./progress.ts";
 import type { AnalysisSpec, InputFile } from "./spec.ts";
-import { type Grown, type Merge, MergeTree } from "./tree.ts";
+import { type Grown, MergeTree } from "./tree.ts";
 
 /** An item whose task is over. */
 export interface Ended {
@@ -82,7 +84,10 @@ export class AnalysisRun {
   readonly #seen: (Seen | null)[];
   readonly #sizer: ChunkSizer;
   readonly #tree: MergeTree<Part>;
-  readonly #merges: Merge<Part>[] = [];
+  readonly #merges: Merges;
+  /** Files that are preprocessed once more, where there is more room. */
+  readonly #reopened: Item[] = [];
+  readonly #takenUp = new WeakSet<Item>();
   /** Of chunks that were cut again. */
   readonly #pieces: ProcessItem[] = [];
   readonly #notes: string[] = [];
@@ -103,17 +108,18 @@ export class AnalysisRun {
   /**
    * @param postprocess the processor has a last word on the merged result
    * @param chance for the model of coffea, which tries other sizes at random
-   * @param known how an earlier manager cut the events
+   * @param known how an earlier manager cut the events, and merged
    */
   constructor(
     readonly spec: AnalysisSpec,
     postprocess: boolean,
     chance: Rng = seededRng(1),
-    private readonly known: KnownCuts = noneKnown,
+    private readonly known: KnownCuts & KnownMerges = { ...noneKnown, ...noMergesKnown },
   ) {
     this.#seen = new Array(spec.files.length).fill(null);
     this.#sizer = sizerOf(spec, chance);
     this.#tree = new MergeTree(postprocess);
+    this.#merges = new Merges(known);
     this.#goOn(); // without any file it ends as it begins
   }
 
@@ -192,6 +198,16 @@ export class AnalysisRun {
     return this.#splits.splice(0);
   }
 
+  /** It outgrew what it had, and another item does what it was to do. */
+  isTakenUp(item: Item): boolean {
+    return this.#takenUp.has(item);
+  }
+
+  /** Parts that one task may merge. */
+  get partsMax(): number {
+    return this.#merges.partsMax;
+  }
+
   /** What is not in the result, or not yet. */
   get missing(): Missing[] {
     return this.#covered.missing(this.spec.files, (file) => this.#planned.get(file) ?? null);
@@ -217,7 +233,9 @@ export class AnalysisRun {
       eventsSubmitted: this.#eventsSubmitted,
       eventsProcessed: this.#eventsProcessed,
       merged: this.#merged,
-      mergesTotal: this.#eventsTotal === null ? null : this.#tree.mergeCount(this.#leavesExpected),
+      mergesTotal: this.#eventsTotal === null
+        ? null
+        : this.#tree.mergeCount(this.#leavesExpected) + this.#merges.more,
       chunks: {
         current,
         smallest: Math.min(this.#smallest, current),
@@ -236,11 +254,13 @@ export class AnalysisRun {
   }
 
   #nextItem(): Item | null {
-    const merge = this.#merges.shift();
-    if (merge !== undefined) return { kind: "accumulate", ...merge };
+    const merge = this.#merges.next();
+    if (merge !== null) return merge;
     const phase = this.#phase;
     if (this.#stopped !== null || phase.name === "done") return null;
     if (phase.name === "preprocessing") {
+      const again = this.#reopened.shift();
+      if (again !== undefined) return again;
       const file = this.spec.files[phase.next];
       if (file === undefined) return null;
       phase.next++;
@@ -339,7 +359,8 @@ export class AnalysisRun {
       case "accumulate": {
         this.#merged++;
         const events = item.parts.reduce((sum, part) => sum + part.events, 0);
-        this.#put(item, { path: ended.resultPath, events });
+        const part = { path: ended.resultPath, events };
+        if (!this.#merges.goOn(item, part)) this.#put(item, part);
         break;
       }
     }
@@ -352,13 +373,17 @@ export class AnalysisRun {
     if (limit !== null && item.kind === "process" && this.#stopped === null) {
       if (this.#exhausted(item, limit, ended)) return;
     }
+    if (limit !== null && item.kind !== "process" && this.#takeUp(item, limit, ended)) {
+      this.#takenUp.add(item);
+      return;
+    }
     if (this.spec.skipBadFiles && isBadFile(fault) && item.kind !== "accumulate") {
       this.#leaveOut(item, fault.message);
     } else {
       const message = failureMessage(ended, fault, this.spec);
       this.stop({ kind: "failed", message });
     }
-    if (limit !== null && item.kind === "accumulate") this.#put(item, largestOf(item.parts));
+    if (limit !== null && item.kind === "accumulate") this.#put(item, largestOf(partsOf(item)));
     else this.#without(item);
   }
 
@@ -381,6 +406,37 @@ export class AnalysisRun {
       `Exhausted ${describeLimit(limit)} ${describeItem(item)}` +
         `${host === null ? "" : ` on host ${host}`}; cut into pieces of ${size} events`,
     );
+    return true;
+  }
+
+  /**
+   * Does it in smaller steps, or asks for more than there is; false where neither can be. Parts are
+   * merged one after the other in any case, so that the same sums are made in the same order.
+   */
+  #takeUp(
+    item: Exclude<Item, ProcessItem>,
+    limit: Outgrown,
+    { host }: Ended,
+  ): boolean {
+    const what = `Exhausted ${describeLimit(limit)} ${describeItem(item)}` +
+      `${host === null ? "" : ` on host ${host}`}`;
+    if (item.kind === "accumulate" && this.#merges.narrow(item)) {
+      this.#notes.push(`${what}; from now on ${this.#merges.partsMax} are merged at once`);
+      return true;
+    }
+    const name = moreOf(limit.resource);
+    // What the user declared is the limit, as is this machine where the run has its own workers.
+    const isFinal = name === null || this.spec.resources[name] !== undefined ||
+      this.spec.workers !== null || this.#stopped !== null;
+    if (isFinal || limit.limit === null) return false;
+    const request = { ...item.request, [name]: 2 * limit.limit };
+    this.#notes.push(
+      `${what}; it waits for a worker that gives it ${
+        describeAmount(limit.resource!, request[name]!)
+      }`,
+    );
+    if (item.kind === "preprocess") this.#reopened.push({ ...item, request });
+    else this.#merges.enlarge(item, request);
     return true;
   }
 
@@ -410,7 +466,7 @@ export class AnalysisRun {
   }
 
   #grow({ merges, result }: Grown<Part>): void {
-    this.#merges.push(...merges);
+    for (const merge of merges) this.#merges.add(merge);
     if (result === undefined) return;
     const nothing: Stopped = {
       kind: "failed",
@@ -462,6 +518,11 @@ function sizerOf({ chunkSize, dynamicChunkSize }: AnalysisSpec, chance: Rng): Ch
     case "robust":
       return new RobustSizer(chunkSize, dynamicChunkSize);
   }
+}
+
+/** Of which a larger worker has more to give. */
+function moreOf(resource: Outgrown["resource"]): "memoryMb" | "diskMb" | null {
+  return resource === "memory" ? "memoryMb" : resource === "disk" ? "diskMb" : null;
 }
 
 function eventsOf({ start, stop }: Range): number {

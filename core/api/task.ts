@@ -7,12 +7,15 @@ import { fileFlag } from "../protocol/messages.ts";
 import type { TaskInput, TaskOutput, TaskSpec } from "../scheduler/tasks.ts";
 import { parseSandboxName } from "../tasklist/names.ts";
 import { absolutePath, list, number, record, text, whole } from "./fields.ts";
+import { nothingSaid, parseSaid, type SaidOfTask } from "./kept.ts";
 
 export interface Submitted {
   readonly id: TaskId;
   readonly spec: TaskSpec;
   /** Folder in which its summary is kept; `null`: nowhere of its own. */
   readonly monitorOutput: string | null;
+  /** For the journal; `null`: it is not to be kept. */
+  readonly said: SaidOfTask | null;
 }
 
 /** The raw section of a frame, of which each buffer takes what comes next. */
@@ -62,8 +65,13 @@ export function parseTask(value: unknown, buffers: Buffers): Submitted {
     retriesMax: 0,
     exitCodeIsData: true,
   };
-  const kept = options === undefined ? undefined : record("options", options)["monitor_output"];
-  return { id, spec, monitorOutput: kept === undefined ? null : absolutePath("the folder", kept) };
+  const { monitor_output: kept, journal } = options === undefined ? {} : record("options", options);
+  return {
+    id,
+    spec,
+    monitorOutput: kept === undefined ? null : absolutePath("the folder", kept),
+    said: journal === undefined ? nothingSaid : parseSaid(journal),
+  };
 }
 
 /** One empty list for all tasks without files: of a million it is felt. */
@@ -121,7 +129,7 @@ function optionsOf(value: unknown, command: string): FromOptions {
         Object.assign(spec, environmentOf(record(key, option), spec.command));
         break;
       case "features":
-        features.push(...list(key, option).map((name) => text("a feature", name)));
+        for (const name of list(key, option)) features.push(text("a feature", name));
         break;
       case "coprocess":
         spec.coprocess = `wq_worker_coprocess:${text(key, option)}`;
@@ -130,6 +138,7 @@ function optionsOf(value: unknown, command: string): FromOptions {
       case "tag":
       case "algorithm":
       case "monitor_output":
+      case "journal":
         break;
       default:
         throw new UsageError(`there is no option ${JSON.stringify(key)} of tasks`);

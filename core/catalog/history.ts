@@ -119,38 +119,56 @@ export class HistoryReader {
 
   read(line: string): HistoryEvent[] {
     if (line === "") return [];
-    const [, letter, rest] = /^([A-Za-z]) (.*)$/.exec(line) ?? [];
-    if (letter === "T" || letter === "t") {
-      if (/^\d{1,12}$/.test(rest!)) {
-        this.atS = letter === "T" ? Number(rest) : this.atS + Number(rest);
-        return [];
-      }
-    } else if (letter === "R") {
-      const events = this.#removal(rest!);
-      if (events !== null) return events;
-    } else if (letter !== undefined) {
-      const event = eventOf(letter, rest!);
-      if (event !== null) return [event];
-    }
-    this.damaged++;
-    return [];
+    // Zeros are what a power cut leaves of a file.
+    const events = line.includes("\0") ? null : this.#eventsOf(line);
+    if (events === null) this.damaged++;
+    return events ?? [];
   }
 
-  /** Older catalog_servers write no line end after the field, so another event may follow it. */
-  #removal(rest: string): HistoryEvent[] | null {
-    const [, key, field] = /^(\S+) (.+)$/.exec(rest) ?? [];
-    if (key === undefined || field === undefined) return null;
-    for (const glued of field.matchAll(/[CMDURTt] \S/g)) {
-      if (glued.index === 0) continue;
-      const next = new HistoryReader();
-      next.atS = this.atS;
-      const events = next.read(field.slice(glued.index));
-      if (next.damaged > 0) continue;
-      this.atS = next.atS;
-      return [{ type: "remove", key, field: field.slice(0, glued.index) }, ...events];
+  /** `null` for a damaged line. */
+  #eventsOf(line: string): HistoryEvent[] | null {
+    const [, letter, rest] = /^([A-Za-z]) (.*)$/.exec(line) ?? [];
+    if (letter === undefined) return null;
+    if (letter === "R") return this.#removals(rest!);
+    if (letter === "T" || letter === "t") {
+      if (!/^\d{1,12}$/.test(rest!)) return null;
+      this.atS = letter === "T" ? Number(rest) : this.atS + Number(rest);
+      return [];
     }
-    return [{ type: "remove", key, field }];
+    const event = eventOf(letter, rest!);
+    return event === null ? null : [event];
   }
+
+  /**
+   * Older catalog_servers write no line end after the field, so another event may follow it, and
+   * thousands where it removes too.
+   */
+  #removals(rest: string): HistoryEvent[] | null {
+    const events: HistoryEvent[] = [];
+    for (let removal = removalOf(rest); removal !== null;) {
+      const { key, field } = removal;
+      removal = null;
+      let name = field;
+      let last: HistoryEvent[] = [];
+      for (const { index } of field.matchAll(/[CMDURTt] \S/g)) {
+        if (index === 0) continue;
+        const glued = field.slice(index);
+        if (glued.startsWith("R ")) removal = removalOf(glued.slice(2));
+        const others = glued.startsWith("R ") ? null : this.#eventsOf(glued);
+        if (removal === null && others === null) continue;
+        name = field.slice(0, index);
+        last = others ?? [];
+        break;
+      }
+      events.push({ type: "remove", key, field: name }, ...last);
+    }
+    return events.length === 0 ? null : events;
+  }
+}
+
+function removalOf(rest: string): { readonly key: string; readonly field: string } | null {
+  const [, key, field] = /^(\S+) (.+)$/.exec(rest) ?? [];
+  return key === undefined || field === undefined ? null : { key, field };
 }
 
 function eventOf(letter: string, rest: string): HistoryEvent | null {

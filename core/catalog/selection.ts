@@ -131,7 +131,7 @@ export function managersAmong(
       label: `"${project}" at ${showAddress(shown)}`,
       addresses,
       tls: isTrue(record, "ssl") || pin !== undefined,
-      pin,
+      ...(pin !== undefined && { pin }),
       project,
       protocol: integerOf(record, "protocol") || undefined,
     }];

@@ -111,9 +111,7 @@ export class Scanner {
       if (code === 10) this.line++;
       if (Number.isNaN(code)) this.failUnclosed(start);
     }
-    this.kind = "string";
-    this.text = source.slice(start, end);
-    this.place = end + 1;
+    this.takeString(source.slice(start, end), end);
   }
 
   /** From the first backslash on, at `escape`. */
@@ -144,11 +142,15 @@ export class Scanner {
         place += 2;
       }
     }
-    // As in C, where a zero ends a string.
+    this.takeString(text, place);
+  }
+
+  /** As in C, a zero ends the text of a string, but its quote at `end` the string. */
+  private takeString(text: string, end: number): void {
     const zero = text.indexOf("\0");
     this.kind = "string";
     this.text = zero < 0 ? text : text.slice(0, zero);
-    this.place = place + 1;
+    this.place = end + 1;
   }
 
   private unicode(place: number): { decoded: string; end: number } {

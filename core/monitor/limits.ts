@@ -115,7 +115,7 @@ function collect(pairs: readonly (readonly [string, unknown])[]): ParsedLimits {
 }
 
 function limitOf(row: ResourceRow, value: unknown): number {
-  const text = String(value).trim();
+  const text = typeof value === "string" ? value.trim() : JSON.stringify(value) ?? "";
   const number = text === "" ? NaN : Number(text);
   if (number === -1) return -1;
   if (number >= 0 && Number.isFinite(number)) return number * row.scale;

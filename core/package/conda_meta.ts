@@ -3,6 +3,7 @@
  * tools (conda, conda-pack, rattler) read it, so names and spellings are theirs.
  */
 import { RunError } from "../errors.ts";
+import { isRecord } from "../is_record.ts";
 import type { FileMode } from "./link_paths.ts";
 import type { PackageRecord } from "./record.ts";
 
@@ -108,8 +109,10 @@ export function withoutFiles(text: string, gone: ReadonlySet<string>): string {
   const fields = parseMeta(text);
   const files = filesOf(fields).filter((path) => !gone.has(path));
   const data = fields["paths_data"] as { paths?: unknown } | undefined;
-  const paths = Array.isArray(data?.paths) ? data.paths as { _path?: unknown }[] : [];
-  const kept = paths.filter(({ _path }) => typeof _path !== "string" || !gone.has(_path));
+  const paths: readonly unknown[] = Array.isArray(data?.paths) ? data.paths : [];
+  const kept = paths.filter((one) =>
+    !isRecord(one) || typeof one._path !== "string" || !gone.has(one._path)
+  );
   const changed = { ...fields, files, paths_data: { paths_version: 1, ...data, paths: kept } };
   return `${JSON.stringify(sorted(changed), null, 2)}\n`;
 }

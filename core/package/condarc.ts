@@ -293,7 +293,9 @@ function priorityOf(value: unknown, where: string): ChannelPriority {
   if (value === false || value === "false") return "disabled";
   const found = channelPriorities.find((known) => known === value);
   if (found === undefined) {
-    throw new UsageError(`${where} is one of ${channelPriorities.join(", ")}, not "${value}"`);
+    throw new UsageError(
+      `${where} is one of ${channelPriorities.join(", ")}, not ${JSON.stringify(value)}`,
+    );
   }
   return found;
 }
@@ -311,7 +313,7 @@ function booleanOf(value: unknown, where: string): boolean {
   if (typeof value === "boolean") return value;
   if (typeof value === "string" && /^(?:true|yes|1|on)$/i.test(value)) return true;
   if (typeof value === "string" && /^(?:false|no|0|off)$/i.test(value)) return false;
-  throw new UsageError(`${where} is true or false, not "${value}"`);
+  throw new UsageError(`${where} is true or false, not ${JSON.stringify(value)}`);
 }
 
 function countOf(value: string, where: string): number {

@@ -11,6 +11,8 @@ export interface ElfLinks {
   readonly runPathOffset: number;
 }
 
+/** Longer lists of folders are not looked at (PATH_MAX). */
+const pathBytesMax = 4096;
 const dynamicSegment = 2, loadedSegment = 1;
 const tag = { end: 0, needed: 1, stringTable: 5, rpath: 15, runPath: 29 } as const;
 
@@ -59,9 +61,11 @@ function readLinks(bytes: Uint8Array): ElfLinks {
   if (strings === undefined) return { needed: [], runPath: null, runPathOffset: 0 };
   const stringsAt = fileOffset(strings.value);
   const text = (offset: number): string => {
-    const end = bytes.indexOf(0, stringsAt + offset);
+    const at = stringsAt + offset;
+    const letters = bytes.subarray(at, at + pathBytesMax);
+    const end = letters.indexOf(0);
     if (end < 0) throw new RangeError("a string without end");
-    return String.fromCharCode(...bytes.subarray(stringsAt + offset, end));
+    return String.fromCharCode(...letters.subarray(0, end));
   };
   const path = entries.find((entry) => entry.tag === tag.runPath) ??
     entries.find((entry) => entry.tag === tag.rpath);

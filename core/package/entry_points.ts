@@ -44,7 +44,8 @@ export function parseLinkJson(text: string): LinkJson {
   }
   if (typeof noarch !== "object" || noarch === null) return { noarch: null, entryPoints: [] };
   const { type, entry_points: points } = noarch as { type?: unknown; entry_points?: unknown };
-  const texts = Array.isArray(points) ? points.map(String) : [];
+  const list: readonly unknown[] = Array.isArray(points) ? points : [];
+  const texts = list.map((one) => typeof one === "string" ? one : JSON.stringify(one));
   return {
     noarch: type === "python" || type === "generic" ? type : null,
     entryPoints: texts.map(parseEntryPoint),

@@ -267,7 +267,8 @@ export function notebookCode(text: string): string {
   return whole.cells.flatMap((cell: unknown) => {
     if (!isRecord(cell) || cell.cell_type !== "code") return [];
     const { source } = cell;
-    return [pythonOfCell(Array.isArray(source) ? source.join("") : String(source ?? ""))];
+    const lines: readonly unknown[] = Array.isArray(source) ? source : [source];
+    return [pythonOfCell(lines.filter((line) => typeof line === "string").join(""))];
   }).join("\n");
 }
 

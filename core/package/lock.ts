@@ -70,7 +70,9 @@ export function readLock(data: unknown): PackageLock {
   }
   if (data["wqx-lock"] !== lockVersion) {
     throw new UsageError(
-      `this lock is of version ${data["wqx-lock"]}, and this wqx reads version ${lockVersion}: ` +
+      `this lock is of version ${
+        JSON.stringify(data["wqx-lock"])
+      }, and this wqx reads version ${lockVersion}: ` +
         "make it anew with --lock FILE",
     );
   }

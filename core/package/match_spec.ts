@@ -173,7 +173,7 @@ function comparisonOf(text: string, fuzzy: boolean): string {
 
 function buildOf(text: string, bad: Refusal): string | null {
   if (text === "*") return null;
-  if (!/^[\w.*+!]+$/.test(text) && !/^\^\S+\$$/.test(text)) {
+  if (!/^[\w.*+][\w.*+!]*$/.test(text) && !/^\^\S+\$$/.test(text)) {
     throw bad(`"${text}" is no build; one is written like py311*, or as a regular expression ^…$`);
   }
   return text;

@@ -107,7 +107,7 @@ export function readRecord(
   const sha256 = hash(raw.sha256, 32), md5 = hash(raw.md5, 16);
   const { size, timestamp, license } = raw;
   const trackFeatures = Array.isArray(raw.track_features)
-    ? raw.track_features.join(" ")
+    ? raw.track_features.filter((one) => typeof one === "string").join(" ")
     : raw.track_features;
   const sitePackages = raw.python_site_packages_path;
   return {

@@ -66,6 +66,10 @@ export const fileFlag = { none: 0, cache: 1, watch: 16, failureOnly: 32, success
 export interface TaskBlock {
   readonly type: "task";
   readonly taskId: number;
+  /** `wqx-key`: the same for the task under every manager of its run; one word. */
+  readonly key?: string;
+  /** `wqx-kept` in its place: the worker has it of an earlier link, and is not sent its inputs. */
+  readonly kept?: true;
   readonly command: string;
   /** `wq_worker_coprocess:NAME`: the command is a function there; from protocol 10 on. */
   readonly coprocess?: string;
@@ -152,6 +156,10 @@ export type Order =
   | { readonly type: "invalidate-file"; readonly cacheName: string }
   | { readonly type: "tlq"; readonly url: string }
   | { readonly type: "check" }
+  /** `wqx-run`: of which run the manager is; one word. */
+  | { readonly type: "run"; readonly run: string }
+  /** `wqx-drop`: a task that the worker has of an earlier link is not wanted. */
+  | { readonly type: "drop"; readonly key: string }
   | { readonly type: "release" }
   | { readonly type: "exit" }
   | { readonly type: "auth" };

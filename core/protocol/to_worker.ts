@@ -114,6 +114,10 @@ export class ToWorkerGrammar implements Grammar<ToWorker> {
         const fill = { type: "fill", cacheName, length } as const;
         return { kind: "message", message: fill, payloadBytes: length };
       }
+      case "wqx-run":
+        return message({ type: "run", run: fields.word(0) });
+      case "wqx-drop":
+        return message({ type: "drop", key: fields.word(0) });
       case "task":
         this.#block = emptyBlock(fields.integer(0));
         this.#blockBytes = 0;
@@ -214,6 +218,13 @@ export class ToWorkerGrammar implements Grammar<ToWorker> {
         return this.#blob({ what: "coprocess" }, fields.bytes(0, blockBytesMax));
       case "env":
         return this.#blob({ what: "env" }, fields.bytes(0, blockBytesMax));
+      case "wqx-kept":
+        block.kept = true;
+        block.key = fields.word(0);
+        return { kind: "part" };
+      case "wqx-key":
+        block.key = fields.word(0);
+        return { kind: "part" };
       case "category":
         block.category = fields.rest(0);
         return { kind: "part" };
@@ -344,7 +355,9 @@ export function textToWorker(m: Order, dialect: Dialect = newestDialect): string
     case "fetch":
       return fetchText(m, dialect);
     case "thirdput":
-      return line(`thirdput ${m.to === "command" ? 1 : 2} ${m.cacheName} ${m.target}`);
+      return line(
+        `thirdput ${m.to === "command" ? 1 : 2} ${encodeName(m.cacheName)} ${m.target}`,
+      );
     case "offer": {
       const { sha256, cacheName, bytes, pieces } = m;
       const mode = m.mode.toString(8);
@@ -365,6 +378,10 @@ export function textToWorker(m: Order, dialect: Dialect = newestDialect): string
       return line(`invalidate-file ${m.cacheName}`);
     case "tlq":
       return line(`tlq ${m.url}`);
+    case "run":
+      return line(`wqx-run ${m.run}`);
+    case "drop":
+      return line(`wqx-drop ${m.key}`);
     case "check":
     case "release":
     case "exit":
@@ -387,7 +404,7 @@ function fetchText(m: Extract<ToWorker, { type: "fetch" }>, { protocol }: Dialec
     const length = utf8Length(m.source) + 1;
     return line(`url ${m.cacheName} ${length} 0${mode} ${fileFlag.cache}`) + `${m.source}\0`;
   }
-  return line(`thirdget ${m.from === "command" ? 1 : 2} ${m.cacheName} ${m.source}`);
+  return line(`thirdget ${m.from === "command" ? 1 : 2} ${encodeName(m.cacheName)} ${m.source}`);
 }
 
 function lastName({ cacheName, inside }: CachePlace): string {
@@ -405,6 +422,7 @@ export function blockPieces(task: TaskBlock, dialect: Dialect): readonly (string
   if (task.coprocess !== undefined && dialect.protocol >= 10) {
     block.body("coprocess", task.coprocess, "");
   }
+  if (task.key !== undefined) block.line(`${task.kept ? "wqx-kept" : "wqx-key"} ${task.key}`);
   block.line(`category ${task.category}`);
   block.line(`cores ${task.cores.toFixed(3)}`);
   block.line(`gpus ${task.gpus}`);

@@ -7,6 +7,7 @@ import { climb, learn } from "./allocation.ts";
 import { blockOf, inputsFor, whyUnsendable } from "./block.ts";
 import { timeLeftMs, wrap, type Wrapped } from "./foreign_monitor.ts";
 import type { Placement } from "./place.ts";
+import { keyOf, loseOffers, type Offered, supersede } from "./reconnect.ts";
 import type { SchedulerState } from "./state.ts";
 import {
   type Attempt,
@@ -18,12 +19,14 @@ import {
   type Report,
   type Task,
   type TaskEnd,
+  type TaskInput,
   type TaskSpec,
   verdict,
 } from "./tasks.ts";
 import { hostOf, promise, settle, type WorkerState } from "./workers.ts";
 
 const noVariables: readonly string[] = [];
+const noInputs: readonly TaskInput[] = [];
 
 /** One for all: a million tasks may wait. */
 const waiting: Phase = { name: "waiting" };
@@ -32,6 +35,7 @@ export function submit(state: SchedulerState, id: TaskId, spec: TaskSpec): void 
   const task: Task = { id, spec, phase: waiting, attempts: [], wish: null };
   state.tasks.set(id, task);
   const why = whyUnsendable(id, spec);
+  state.offers.submitted(task);
   if (why === null) state.waiting.push(task);
   else finish(state, task, { kind: "failure", code: resultCode.inputMissing, why });
 }
@@ -44,22 +48,30 @@ export function cancel(state: SchedulerState, id: TaskId, nowMs: number): void {
   finish(state, task, { kind: "canceled" });
 }
 
-/** Gives the task, or a second copy of it, to the worker. */
+/**
+ * Gives the task, or a second copy of it, to the worker. `offer`: the worker has it already, of an
+ * earlier link.
+ */
 export function dispatch(
   state: SchedulerState,
   task: Task,
   { worker, box }: Placement,
   nowMs: number,
+  offer: Offered | null = null,
 ): void {
   if (task.phase.name === "waiting") state.waiting.remove(task);
   const wrapped = worker.speaksWqx ? null : wrappedFor(state, task, box, nowMs);
   const spec = wrapped?.spec ?? task.spec;
   const needed = inputsFor(spec, worker.speaksWqx);
-  const inputs = needed.filter((input) => !worker.cached.has(input.cacheName));
+  const inputs = offer !== null
+    ? noInputs
+    : needed.filter((input) => !worker.cached.has(input.cacheName));
   for (const input of inputs) if (input.cache) state.noteCached(worker, input.cacheName);
   promise(worker, task.id, box);
   state.noteGiven(worker);
   const summary = wrapped?.summary ?? null;
+  const kept = offer !== null;
+  const sinceMs = nowMs - (offer?.ageMs ?? 0);
   const moved: Moved = {
     address: worker.address,
     sentBytes: 0,
@@ -67,12 +79,16 @@ export function dispatch(
     reportedMs: null,
     receivedBytes: 0,
   };
-  const copy: Copy = { worker: worker.id, box, sinceMs: nowMs, summary, moved };
+  const copy: Copy = { worker: worker.id, box, sinceMs, summary, moved, ...(kept && { kept }) };
   state.category(task.spec.category).running++;
   state.enter(task, { name: "running", copies: [...copiesOf(task), copy] });
   const { monitor } = state.options;
-  const asked = worker.speaksWqx && monitor !== "off" ? [monitorVariable(monitor)] : noVariables;
-  const block = blockOf(task.id, spec, box, needed, asked);
+  const variables = worker.speaksWqx && monitor !== "off"
+    ? [monitorVariable(monitor)]
+    : noVariables;
+  const key = keyOf(state, worker, task.id, spec);
+  if (!kept && key !== undefined) supersede(state, worker, key);
+  const block = blockOf(task.id, spec, box, needed, { variables, key, kept });
   state.act({ type: "dispatch", worker: worker.id, id: task.id, inputs, block });
 }
 
@@ -206,6 +222,7 @@ export function finish(state: SchedulerState, task: Task, end: TaskEnd): void {
   state.enter(task, { name: "done", end });
   state.done++;
   state.tasks.delete(task.id);
+  state.offers.finished(task);
   state.act({ type: "returned", task, end });
 }
 
@@ -225,6 +242,7 @@ export function loseWorker(state: SchedulerState, id: WorkerId, why: string, now
   const worker = state.workers.get(id);
   if (worker === undefined) return;
   state.workers.delete(id);
+  loseOffers(state, worker);
   state.noteFleet();
   state.noteRoom(worker);
   for (const name of [...worker.cached]) state.noteUncached(worker, name);

@@ -18,13 +18,17 @@ export function inputsFor(spec: TaskSpec, speaksWqx: boolean): readonly TaskInpu
   return speaksWqx ? spec.inputs.filter((input) => !input.onlyForeign) : spec.inputs;
 }
 
-/** `inputs`: those that the worker is to have; `variables` of ours besides the task's. */
+/** `inputs`: those that the worker is to have; `variables` of ours besides the task's; `key`, `kept`: see {@link TaskBlock}. */
 export function blockOf(
   taskId: TaskId,
   spec: TaskSpec,
   box: Resources,
   inputs: readonly TaskInput[],
-  variables: readonly string[] = [],
+  { variables = [], key, kept = false }: {
+    readonly variables?: readonly string[];
+    readonly key?: string | undefined;
+    readonly kept?: boolean;
+  } = {},
 ): TaskBlock {
   const files: TaskFile[] = [];
   const directories: string[] = [];
@@ -35,6 +39,8 @@ export function blockOf(
   return {
     type: "task",
     taskId,
+    ...(key !== undefined && { key }),
+    ...(kept && { kept }),
     command: spec.command,
     ...(spec.coprocess !== undefined && { coprocess: spec.coprocess }),
     category: spec.category,

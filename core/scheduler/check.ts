@@ -2,13 +2,14 @@
  * What must hold of a scheduler at any moment. Run after every event in tests and simulation;
  * throws with the first thing that does not hold.
  */
-import { noResources, plus } from "../resources.ts";
+import { plus } from "../resources.ts";
 import { copiesOf } from "./attempts.ts";
+import { reservedOf } from "./reconnect.ts";
 import type { Scheduler } from "./machine.ts";
 
 export function checkScheduler(scheduler: Scheduler): void {
   for (const worker of scheduler.workers.values()) {
-    let promised = noResources;
+    let promised = reservedOf(worker.offered);
     for (const id of worker.running) {
       const task = scheduler.tasks.get(id);
       const copies = task === undefined ? [] : copiesOf(task);

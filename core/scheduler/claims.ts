@@ -3,10 +3,12 @@ import { PeerProtocolError } from "../errors.ts";
 import { taskId } from "../ids.ts";
 import { heldCountMax, parseHolds } from "../protocol/held.ts";
 import { parseMeasured } from "../protocol/measured.ts";
+import { keepsKey, offeredKey, parseOffered } from "../protocol/offered_tasks.ts";
 import { protocolsSpoken, type ToManager } from "../protocol/messages.ts";
 import { piecesKey } from "../protocol/pieces.ts";
 import { noteFactory } from "./factories.ts";
 import { newTalk, noteFile } from "./pieces.ts";
+import { greetedKeeper, offeredTask } from "./reconnect.ts";
 import type { SchedulerState } from "./state.ts";
 import type { WorkerState } from "./workers.ts";
 
@@ -40,7 +42,12 @@ export function greeted(state: SchedulerState, worker: WorkerState, message: ToM
 }
 
 /** Keys that are not known are passed over. */
-export function info(state: SchedulerState, worker: WorkerState, key: string, value: string): void {
+export function info(
+  state: SchedulerState,
+  worker: WorkerState,
+  { key, value }: { readonly key: string; readonly value: string },
+  nowMs: number,
+): void {
   switch (key) {
     case "from-factory":
       noteFactory(state, worker, value);
@@ -69,6 +76,14 @@ export function info(state: SchedulerState, worker: WorkerState, key: string, va
       if (held === null || !isUsable) break;
       holds.set(held.sha256, held.bytes);
       noteFile(worker, held.bytes);
+      break;
+    }
+    case keepsKey:
+      if (value === "1") greetedKeeper(state, worker);
+      break;
+    case offeredKey: {
+      const offered = parseOffered(value);
+      if (offered !== null) offeredTask(state, worker, offered, nowMs);
       break;
     }
     case piecesKey:

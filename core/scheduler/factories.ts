@@ -47,8 +47,8 @@ function ofFactory(state: SchedulerState, name: string): WorkerState[] {
 }
 
 /** It has no tasks, and owes nothing. */
-export function isIdle({ running, retrieving, owed }: WorkerState): boolean {
-  return running.size + retrieving.size + owed.length === 0;
+export function isIdle({ running, retrieving, owed, offered }: WorkerState): boolean {
+  return running.size + retrieving.size + owed.length + offered.size === 0;
 }
 
 /** Tells a worker to leave. */

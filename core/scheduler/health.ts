@@ -1,11 +1,12 @@
 /** Who is silent, too slow, or fails at everything. */
 import { resultCode } from "../protocol/messages.ts";
+import { fits } from "../resources.ts";
 import { tellTooLarge, wishOf } from "./allocation.ts";
 import { close, copiesOf, dispatch, finish } from "./attempts.ts";
 import { dismissDrained } from "./orders.ts";
 import { placeElsewhere } from "./place.ts";
 import type { SchedulerState } from "./state.ts";
-import { type Attempt, failedOn, hasFailed, type Task } from "./tasks.ts";
+import { type Attempt, type Copy, failedOn, hasFailed, outgrew, type Task } from "./tasks.ts";
 import { hostOf, isReady, type Transfer, type WorkerState } from "./workers.ts";
 
 /** Looked at now and then, not at every event. */
@@ -81,9 +82,10 @@ function overtakeStragglers(state: SchedulerState, nowMs: number): void {
     const factor = stragglerFactors.get(category) ?? stragglerFactors.get("default");
     const { successes, wallMs } = state.category(category);
     if (factor === undefined || successes < limits.stragglerSuccessesMin) continue;
-    const [copy] = copiesOf(task);
-    if (nowMs - copy!.sinceMs < factor * wallMs / successes) continue;
-    const here = new Set([copy!.worker]);
+    const copy = copiesOf(task)[0]!;
+    if (nowMs - copy.sinceMs < factor * wallMs / successes) continue;
+    if (isOutgrown(task, copy)) continue;
+    const here = new Set([copy.worker]);
     const placement = placeElsewhere(
       state,
       task.spec,
@@ -94,6 +96,11 @@ function overtakeStragglers(state: SchedulerState, nowMs: number): void {
     );
     if (placement !== null) dispatch(state, task, placement, nowMs);
   }
+}
+
+/** A copy with no less room has outgrown it: this one will, and then the task gets more. */
+function isOutgrown(task: Task, { box }: Copy): boolean {
+  return task.attempts.some((attempt) => outgrew(attempt) !== null && fits(box, attempt.box));
 }
 
 export function noteSuccess(state: SchedulerState, task: Task, attempt: Attempt): void {

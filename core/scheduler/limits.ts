@@ -10,6 +10,8 @@ export interface Limits {
   readonly transferOutlierFactor: number;
   /** Bytes a second, where no transfer was measured yet. Work Queue's default transfer rate. */
   readonly transferRateDefault: number;
+  /** So long a task that a worker still has is kept for who may submit it. */
+  readonly offeredMsMax: number;
   /** Attempts that may end with their worker before the task is held to be the cause. */
   readonly lossesMax: number;
   /** Dispatches per turn, so that a long queue does not keep the links waiting. */
@@ -28,6 +30,8 @@ export const defaultLimits: Limits = {
   transferMsMin: 60_000,
   transferOutlierFactor: 10,
   transferRateDefault: 1024 ** 2,
+  // A run that goes on submits what was under way first; and room must not stay idle for long.
+  offeredMsMax: 60_000,
   // Preemption is everyday business in batch systems; a task that outlives 20 workers is not.
   lossesMax: 20,
   dispatchMax: 256,

@@ -20,6 +20,7 @@ import { obey } from "./orders.ts";
 import { noteFile, noteRate, offered } from "./pieces.ts";
 import { place, placeElsewhere } from "./place.ts";
 import { directoryFailed, received, stored } from "./reactions.ts";
+import { takeOffers } from "./reconnect.ts";
 import { type SchedulerOptions, SchedulerState } from "./state.ts";
 import { failedOn, type Moved, type Task } from "./tasks.ts";
 import { isReady, newWorker, type WorkerState } from "./workers.ts";
@@ -51,6 +52,7 @@ export class Scheduler {
       allocations: new Map(),
       monitor: "off",
       foreignMonitor: null,
+      run: null,
       ...options,
     });
   }
@@ -168,6 +170,7 @@ export class Scheduler {
     const state = this.#state;
     const { waiting } = state;
     waiting.release(nowMs + state.options.epochOffsetMs);
+    if (state.offers.workers.size > 0) takeOffers(state, nowMs);
     let budget = state.options.limits.dispatchMax;
     for (const task of waiting.picky) {
       if (isFull(state, task)) continue;

@@ -79,7 +79,7 @@ function react(
       state.noteRoom(worker);
       break;
     case "info":
-      info(state, worker, message.key, message.value);
+      info(state, worker, message, nowMs);
       if (message.key === "worker-end-time") {
         state.noteRoom(worker);
         state.noteFleet();
@@ -187,7 +187,9 @@ function result(
   const measured = worker.measured.get(id) ?? null;
   worker.measured.delete(id);
   const lost = message.status === resultCode.forsaken
-    ? "the worker has less room than it said"
+    ? copy.kept
+      ? "the worker could not keep it any longer"
+      : "the worker has less room than it said"
     : message.status === resultCode.inputMissing && worker.bereft.has(id)
     ? "the worker no longer had an input that it said it had"
     : null;

@@ -7,6 +7,7 @@ import type { Resources } from "../resources.ts";
 import type { ManagerAction } from "./actions.ts";
 import type { MonitorProgram } from "./foreign_monitor.ts";
 import type { Limits } from "./limits.ts";
+import { Offers, type RunIdentity } from "./reconnect.ts";
 import { WaitingTasks } from "./queue.ts";
 import { nextPhases, type Phase, type Task } from "./tasks.ts";
 import { hasRoom, isReady, type WorkerState } from "./workers.ts";
@@ -46,6 +47,8 @@ export interface SchedulerOptions {
   readonly monitor: MonitorMode;
   /** Sent to workers that are not of wqx, which cannot monitor; `null`: they do without. */
   readonly foreignMonitor: MonitorProgram | null;
+  /** `null`: workers that lose the manager forget its tasks. */
+  readonly run: RunIdentity | null;
 }
 
 /** What is declared, and nothing else. */
@@ -55,6 +58,8 @@ export class SchedulerState {
   readonly tasks = new Map<TaskId, Task>();
   readonly workers = new Map<WorkerId, WorkerState>();
   readonly waiting = new WaitingTasks();
+  /** What workers still have of earlier links. */
+  readonly offers = new Offers();
   /** Ready and not fully promised; the one that got a task last stands last. */
   readonly roomy = new Set<WorkerState>();
   /** Those of `roomy` that got more room since lanes were last looked at. */

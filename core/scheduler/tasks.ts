@@ -51,6 +51,11 @@ export interface TaskOutput {
 }
 
 export interface TaskSpec {
+  /**
+   * The same for a task of which the same comes under every manager of a run, and for no other: by
+   * it a worker gives it to the next manager. One word. Absent: only to the same manager.
+   */
+  readonly key?: string;
   readonly command: string;
   /** A single word. */
   readonly category: string;
@@ -142,6 +147,8 @@ export interface Copy {
   readonly sinceMs: number;
   /** Cached name of what `wqx monitor` writes of it; `null` where the task was sent as it is. */
   readonly summary: string | null;
+  /** The worker had it of an earlier link. */
+  readonly kept?: true;
   readonly moved: Moved;
 }
 

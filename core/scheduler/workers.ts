@@ -3,6 +3,7 @@ import type { TaskId, WorkerId } from "../ids.ts";
 import type { Measured } from "../protocol/measured.ts";
 import { type Dialect, newestDialect, type ToManager } from "../protocol/messages.ts";
 import type { Offer, PieceTalk } from "./pieces.ts";
+import type { Offered } from "./reconnect.ts";
 import { minus, noResources, plus, type Resources } from "../resources.ts";
 
 /** Among the outputs of a task; or what `wqx monitor` wrote of it. */
@@ -60,6 +61,10 @@ export interface WorkerState {
   readonly holds: Map<string, number>;
   /** Cached names of those, and of files in pieces, that it was told to take, until it says what came of it. */
   readonly taking: Set<string>;
+  /** It keeps tasks when the link breaks, and was told the run. */
+  keeps: boolean;
+  /** Tasks of an earlier link that it still has, by key. */
+  readonly offered: Map<string, Offered>;
   /** Those of `running` with an input that the worker should have taken, and could not. */
   readonly bereft: Set<TaskId>;
   /** `null`: it knows nothing of files in pieces. */
@@ -126,6 +131,8 @@ export function newWorker(id: WorkerId, address: string, nowMs: number): WorkerS
     complaints: new Map(),
     holds: new Map(),
     taking: new Set(),
+    keeps: false,
+    offered: new Map(),
     bereft: new Set(),
     pieces: null,
     receiving: null,
@@ -172,9 +179,17 @@ export function promise(w: WorkerState, task: TaskId, box: Resources): void {
 export function settle(w: WorkerState, task: TaskId, box: Resources): boolean {
   if (!w.running.delete(task)) return false;
   w.bereft.delete(task);
-  // Sums of fractions drift; an idle worker has promised exactly nothing.
-  w.promised = w.running.size === 0 ? noResources : minus(w.promised, box);
+  w.promised = withoutDrift(w, box);
   return true;
+}
+
+/** What is promised without this box, which was given back just now. */
+export function withoutDrift(
+  { running, offered, promised }: WorkerState,
+  box: Resources,
+): Resources {
+  // Sums of fractions drift; an idle worker has promised exactly nothing.
+  return running.size + offered.size === 0 ? noResources : minus(promised, box);
 }
 
 /** A `resource` line changes one total; unknown names (a foreman's `workers`) are passed over. */

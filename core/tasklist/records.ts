@@ -16,6 +16,8 @@ export type ListRecord =
     /** From 1. */
     readonly session: number;
     readonly version: string;
+    /** By which workers that lost a manager of the run know the next one; absent: they do not. */
+    readonly run?: string;
     readonly epochMs: number;
     /** Absolute; `-`: they come on stdin. */
     readonly file: string;
@@ -51,6 +53,16 @@ export function printOf(entry: ListEntry): number {
 
 function inputPrint({ source, ...rest }: ListedInput): unknown {
   return source.kind === "buffer" ? [rest, crc32(source.bytes)] : [rest, source];
+}
+
+/**
+ * The same word for an entry under every manager of the list, while it asks for the same and its
+ * files are as they were; `versions`: of what it needs of this machine.
+ */
+export function keyOf(task: ListedTask, versions: Iterable<string>): string {
+  let sum = printOf({ kind: "task", task });
+  for (const version of versions) sum = crc32(`\0${version}`, sum);
+  return `${task.id}.${sum}`;
 }
 
 /** A result of an earlier manager. */

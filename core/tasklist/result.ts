@@ -37,6 +37,17 @@ export interface ResultLine {
   readonly measured: Readonly<Record<string, number>> | null;
   /** How often it was sent to a worker. */
   readonly attempts: number;
+  /** Of a failure: every attempt at it, in order; else none. */
+  readonly tries: readonly Tried[];
+}
+
+export interface Tried {
+  readonly host: string;
+  readonly worker: string;
+  /** ISO 8601: when it ended. */
+  readonly at: string;
+  readonly exit_code: number | null;
+  readonly cause: string;
 }
 
 /** Of a task that a manager returned. `epochMs`: of the clock that its times are of. */
@@ -51,6 +62,9 @@ export function resultOf(
   return {
     ...lineOf(listed, end.kind, whyOf(end, task.attempts)),
     attempts: task.attempts.length,
+    ...(end.kind === "failure" && task.attempts.length > 0 && {
+      tries: task.attempts.map((attempt) => triedOf(attempt, at(attempt.endedMs))),
+    }),
     ...(last !== undefined && {
       exit_code: last.exitCode,
       output: new TextDecoder().decode(last.printed),
@@ -63,6 +77,11 @@ export function resultOf(
       measured: measuredOf(last),
     }),
   };
+}
+
+function triedOf({ host, worker, exitCode, ending }: Attempt, at: string): Tried {
+  const cause = "why" in ending ? ending.why : ending.kind;
+  return { host, worker, at, exit_code: exitCode, cause };
 }
 
 /** Of an entry that never reached a worker. */
@@ -89,6 +108,7 @@ export function lineOf(
     allocated: null,
     measured: null,
     attempts: 0,
+    tries: [],
   };
 }
 

@@ -30,6 +30,10 @@ export interface WorkerIdentity {
 export interface WorkerLimits {
   /** Without a task for so long, the worker leaves. Work Queue's idle timeout. */
   readonly idleTimeoutMs: number;
+  /** So long tasks are kept for the manager whose link broke; absent or 0: not at all. */
+  readonly keepTasksMs?: number;
+  /** Outputs of those that have ended, all together. */
+  readonly keptOutputBytesMax?: number;
 }
 
 /** How a task's command ended, as the operating system told it. */
@@ -77,7 +81,15 @@ export type WorkerEvent =
   | { readonly type: "staged_in"; readonly taskId: number; readonly trouble: string | null }
   | { readonly type: "exited"; readonly taskId: number; readonly exit: Exit }
   /** Outputs are in the cache; `printedBytes` is the size of what the command printed. */
-  | { readonly type: "staged_out"; readonly taskId: number; readonly printedBytes: number }
+  | {
+    readonly type: "staged_out";
+    readonly taskId: number;
+    readonly printedBytes: number;
+    /** Of all outputs; told in answer to `restage`. */
+    readonly outputBytes?: number;
+  }
+  /** The link broke. The machine goes on without one, until `connected`. */
+  | { readonly type: "lost" }
   /** `epochMs`: the time of day, which end times are given in. */
   | { readonly type: "tick"; readonly epochMs: number };
 
@@ -121,6 +133,10 @@ export type WorkerAction =
   | { readonly type: "start"; readonly task: TaskBlock }
   /** Move what there is of the outputs into the cache. Answered by `staged_out`. */
   | { readonly type: "stage_out"; readonly task: TaskBlock }
+  /** The attempt that was number `from` has that of `task` now; what is told of it has it too. */
+  | { readonly type: "adopt"; readonly from: number; readonly task: TaskBlock }
+  /** Outputs in the cache under names of `from` get those of `task`. Answered by `staged_out`. */
+  | { readonly type: "restage"; readonly from: TaskBlock; readonly task: TaskBlock }
   /**
    * Kill what runs, remove the sandbox and the captured output. No answer, and no answer any more
    * to what was asked for this task before: its id may be used again.

@@ -126,7 +126,7 @@ function word(text: string): string {
 /** The name in the sandbox of an archive whose content has this SHA-256, so that each has its own. */
 export function archiveName(path: string, sha256: string): string {
   const base = path.slice(path.lastIndexOf("/") + 1);
-  const [, stem, ending] = /^(.*?)(\.tar(?:\.[a-z0-9]+)?|\.t[a-z0-9]+)?$/i.exec(base)!;
+  const [, stem, ending] = /^(.*?)(\.tar(?:\.[a-z0-9]+)?|\.t[a-z0-9]+)?$/is.exec(base)!;
   const plain = (stem || "environment").replaceAll(/[^A-Za-z0-9._-]/g, "_");
   return `${plain}-${sha256.slice(0, 12)}${ending ?? ""}`;
 }

@@ -1,15 +1,15 @@
 /**
  * The worker's mind: messages of the manager and what became of files and processes go in,
- * actions come out. It lives as long as one link; a new link gets a new machine, because a worker
- * forgets everything when it loses its manager.
+ * actions come out. It lives as long as one link: a worker forgets everything when it loses its
+ * manager. Where the manager is of a run that may go on, tasks are kept instead, and the machine
+ * goes on with the next link: see keeping.ts.
  *
  * The shell performs the actions of one task in order, and sends in order.
  */
 import { unreachable } from "../errors.ts";
 import { formatSizeMb } from "../units.ts";
-import { type Held, holdsInfo } from "../protocol/held.ts";
+import type { Held } from "../protocol/held.ts";
 import { measuredInfo } from "../protocol/measured.ts";
-import { piecesInfo } from "../protocol/pieces.ts";
 import {
   fileFlag,
   resultCode,
@@ -25,6 +25,10 @@ import type {
   WorkerIdentity,
   WorkerLimits,
 } from "./actions.ts";
+import { greetingOf, heldMessages, resourceMessages, runningMessage } from "./greeting.ts";
+import { KeptTasks } from "./keeping.ts";
+import type { Phase, Result, WorkerTask } from "./task.ts";
+import { hasGrown, noteSizes, updatesOf } from "./watching.ts";
 import { fits, minus, noResources, plus, type Resources } from "../resources.ts";
 
 type Transfer = Extract<
@@ -34,38 +38,6 @@ type Transfer = Extract<
 
 /** Said of an object that could not be obtained; real managers do not read while they write. */
 const complaintMax = 2000;
-
-interface Result {
-  readonly status: number;
-  readonly exit: Exit;
-  readonly body: "captured" | Uint8Array;
-  readonly bodyBytes: number;
-}
-
-type Phase =
-  | { readonly name: "waiting" }
-  | { readonly name: "staging in" }
-  | {
-    readonly name: "running";
-    readonly sinceMs: number;
-    /** Bytes sent and bytes seen of each watched file. */
-    readonly watched: Map<string, { sent: number; seen: number }>;
-    /** The limit that it was killed for. */
-    outlived: number | null;
-  }
-  | { readonly name: "staging out"; readonly status: number; readonly exit: Exit }
-  | {
-    readonly name: "complete";
-    readonly result: Result;
-  }
-  /** Told to the manager; kept until it says `kill`. */
-  | { readonly name: "reported" };
-
-interface WorkerTask {
-  readonly block: TaskBlock;
-  readonly box: Resources;
-  phase: Phase;
-}
 
 /** Decoded as real workers do, then as it was written, which real managers mean. */
 function namesOf(m: { readonly cacheName: string; readonly written?: string }): string[] {
@@ -95,23 +67,40 @@ export class WorkerMachine {
   #announced = false;
   #busyMs: number;
   #closing = false;
+  #linked = true;
+  #identity: WorkerIdentity;
+  readonly #kept: KeptTasks;
 
-  constructor(
-    readonly identity: WorkerIdentity,
-    readonly limits: WorkerLimits,
-    nowMs: number,
-  ) {
+  constructor(identity: WorkerIdentity, readonly limits: WorkerLimits, nowMs: number) {
+    this.#identity = identity;
     this.#busyMs = nowMs;
+    this.#kept = new KeptTasks(this.#tasks, limits, {
+      act: (action) => this.#act(action),
+      end: (id) => this.#end(id),
+    });
+  }
+
+  get identity(): WorkerIdentity {
+    return this.#identity;
+  }
+
+  /** There is another link, on which `connected` comes next. */
+  relink(identity: WorkerIdentity, nowMs: number): void {
+    this.#identity = identity;
+    this.#linked = true;
+    this.#closing = false;
+    this.#busyMs = nowMs;
+    this.#kept.relink();
   }
 
   handle(event: WorkerEvent, nowMs: number): WorkerAction[] {
-    if (this.#closing) return [];
+    if (this.#closing && event.type !== "lost") return [];
     switch (event.type) {
       case "connected":
-        this.#greet(event.holds ?? []);
+        this.#greet(event.holds ?? [], nowMs);
         break;
       case "holds":
-        this.#tellHeld(event.held);
+        for (const one of heldMessages(this.#identity, [event.held])) this.#send(one);
         break;
       case "received":
         this.#received(event.message, nowMs);
@@ -133,7 +122,7 @@ export class WorkerMachine {
         this.#send({ type: "thirdput-complete", value: event.trouble === null ? 0 : 1 });
         break;
       case "looked":
-        this.#looked(event.taskId, event.sizes);
+        noteSizes(this.#inPhase(event.taskId, "running")?.phase, event.sizes);
         break;
       case "leave":
         this.#send({ type: "info", key: event.key, value: event.value });
@@ -146,10 +135,14 @@ export class WorkerMachine {
         this.#exited(event.taskId, event.exit);
         break;
       case "staged_out":
-        this.#stagedOut(event.taskId, event.printedBytes);
+        this.#stagedOut(event);
         break;
       case "tick":
         this.#checkRunning(nowMs, event.epochMs);
+        this.#kept.endStale(nowMs);
+        break;
+      case "lost":
+        this.#lose(nowMs);
         break;
       default:
         unreachable(event);
@@ -162,60 +155,33 @@ export class WorkerMachine {
     return actions;
   }
 
+  /** Those that are kept and have outputs on the way to where they stay. */
+  get staging(): number[] {
+    return this.#kept.staging;
+  }
+
+  /** Nothing is known yet of the manager, and tasks are kept for one of an earlier link. */
+  get isUnproven(): boolean {
+    return this.#kept.isUnproven;
+  }
+
   /** Tasks whose sandbox exists, for display and tests. */
   get taskCount(): number {
     return this.#tasks.size;
   }
 
-  #greet(holds: readonly Held[]): void {
-    const { hostname, os, arch, version, id, resources, features, protocol } = this.identity;
-    this.#send({ type: "workqueue", protocol, hostname, os, arch, version });
-    // Before the resources, which bring tasks: the answer is to come first, see NameCheck.
-    if (this.identity.project !== undefined) this.#send({ type: "name" });
-    this.#send({ type: "info", key: "worker-id", value: id });
-    this.#send({ type: "info", key: "wqx", value: version });
-    if (protocol >= 11) this.#send(piecesInfo);
-    for (const held of holds) this.#tellHeld(held);
-    for (const name of features) this.#send({ type: "feature", name });
-    this.#send({ type: "alive" });
-    this.#tellResources(resources);
-    this.#tellRunning();
-    // 0: no end known. A real manager sends no task to a worker that does not say this.
-    const { stopsAtMs, factory } = this.identity;
-    const stopsAt = String(Math.floor((stopsAtMs ?? 0) / 1000));
-    this.#send({ type: "info", key: "worker-end-time", value: stopsAt });
-    if (factory !== null) this.#send({ type: "info", key: "from-factory", value: factory });
-  }
-
-  /** Before protocol 11 a worker cannot say that it has lost something. */
-  #tellHeld(held: Held): void {
-    if (this.identity.protocol >= 11) this.#send(holdsInfo(held));
-  }
-
-  #tellResources(r: Resources): void {
-    const { coprocess } = this.identity;
-    const ofOne = coprocess === null ? [] : [
-      ["coprocess_disk", coprocess.diskMb],
-      ["coprocess_memory", coprocess.memoryMb],
-      ["coprocess_gpus", coprocess.gpus],
-      ["coprocess_cores", coprocess.cores],
-    ] as const;
-    const rows = [
-      ...ofOne,
-      ["workers", 1],
-      ["disk", r.diskMb],
-      ["memory", r.memoryMb],
-      ["gpus", r.gpus],
-      ["cores", r.cores],
-    ] as const;
-    for (const [name, total] of rows) {
-      this.#send({ type: "resource", name, total, smallest: total, largest: total });
-    }
-    this.#send({ type: "resource tag", tag: 0 });
-    this.#send({ type: "info", key: "end_of_resource_update", value: "0" });
+  #greet(files: readonly Held[], nowMs: number): void {
+    const possessions = {
+      files,
+      tasks: this.#kept.offers(nowMs),
+      keepsTasks: this.#kept.isOn,
+      runningCount: this.#runningCount,
+    };
+    for (const message of greetingOf(this.#identity, possessions)) this.#send(message);
   }
 
   #received(message: ToWorker, nowMs: number): void {
+    this.#kept.heard(message);
     switch (message.type) {
       case "put":
       case "dir":
@@ -244,6 +210,9 @@ export class WorkerMachine {
           written: message.written ?? message.cacheName,
         });
         break;
+      case "run":
+      case "drop":
+        break; // KeptTasks has heard it
       case "kill":
         this.#kill(message.taskId, nowMs);
         break;
@@ -275,7 +244,7 @@ export class WorkerMachine {
   }
 
   #whyTooLarge(bytes: number): string | null {
-    const { diskMb } = this.identity.resources;
+    const { diskMb } = this.#identity.resources;
     if (bytes <= diskMb * 1024 ** 2) return null;
     const size = formatSizeMb(Math.ceil(bytes / 1024 ** 2));
     return `it is ${size}, and this worker has ${formatSizeMb(diskMb)} of disk`;
@@ -319,12 +288,12 @@ export class WorkerMachine {
   }
 
   #fetched(cacheName: string, bytes: number, wallMs: number): void {
-    if (this.identity.protocol < 11) return;
+    if (this.#identity.protocol < 11) return;
     this.#send({ type: "cache-update", cacheName, bytes, wallUs: Math.round(wallMs * 1000) });
   }
 
   #fetchFailed(cacheName: string, why: string): void {
-    if (this.identity.protocol < 11) return;
+    if (this.#identity.protocol < 11) return;
     const body = new TextEncoder().encode(why.slice(0, complaintMax));
     this.#send({ type: "cache-invalid", cacheName, length: body.length });
     this.#act({ type: "send_body", body });
@@ -334,20 +303,31 @@ export class WorkerMachine {
     this.#busyMs = nowMs;
     // A known id means that the manager gave up on the earlier attempt.
     if (this.#tasks.has(block.taskId)) this.#kill(block.taskId, nowMs);
+    if (this.#kept.giveTo(block)) return;
     const { cores, memoryMb, diskMb, gpus } = block;
     const asked = { cores, memoryMb, diskMb, gpus };
-    const box = cores + memoryMb + diskMb + gpus === 0 ? this.identity.resources : asked;
-    this.#tasks.set(block.taskId, { block, box, phase: { name: "waiting" } });
-    this.#waiting.add(block.taskId);
+    const box = cores + memoryMb + diskMb + gpus === 0 ? this.#identity.resources : asked;
+    this.#tasks.set(block.taskId, {
+      block,
+      box,
+      phase: { name: "waiting" },
+      startedMs: null,
+      stagedAs: null,
+      keptMs: null,
+      bytes: 0,
+    });
+    // It had to go in the meantime.
+    if (block.kept) this.#forsake(block.taskId);
+    else this.#waiting.add(block.taskId);
   }
 
   #startWhatFits(): void {
     for (const taskId of this.#waiting) {
       const task = this.#tasks.get(taskId)!;
-      if (!fits(task.box, this.identity.resources)) {
+      if (!fits(task.box, this.#identity.resources)) {
         this.#waiting.delete(taskId);
         this.#forsake(taskId);
-      } else if (fits(task.box, minus(this.identity.resources, this.#inUse))) {
+      } else if (fits(task.box, minus(this.#identity.resources, this.#inUse))) {
         this.#inUse = plus(this.#inUse, task.box);
         this.#boxesHeld++;
         this.#waiting.delete(taskId);
@@ -360,7 +340,7 @@ export class WorkerMachine {
   /** The manager believes in more room than there is: say what there is, give the task back. */
   #forsake(taskId: number): void {
     this.#send({ type: "alive" });
-    this.#tellResources(this.identity.resources);
+    for (const one of resourceMessages(this.#identity)) this.#send(one);
     // Real managers do not read a body here.
     this.#complete(taskId, withoutRunning(resultCode.forsaken, 0, ""));
   }
@@ -371,6 +351,7 @@ export class WorkerMachine {
     if (trouble === null) {
       const names = task.block.outputs.filter((file) => file.flags & fileFlag.watch);
       const watched = new Map(names.map((file) => [file.sandboxName, { sent: 0, seen: 0 }]));
+      task.startedMs = nowMs;
       task.phase = { name: "running", sinceMs: nowMs, watched, outlived: null };
       this.#act({ type: "start", task: task.block });
       this.#tellRunning();
@@ -392,19 +373,27 @@ export class WorkerMachine {
       status,
       exit: outlived === null ? exit : { ...exit, exitCode: 9 },
     };
+    task.stagedAs = task.block;
     this.#act({ type: "stage_out", task: task.block });
   }
 
-  #stagedOut(taskId: number, printedBytes: number): void {
-    const phase = this.#inPhase(taskId, "staging out")?.phase;
-    if (phase === undefined) return;
-    const { status, exit } = phase;
+  #stagedOut(
+    { taskId, printedBytes, outputBytes = 0 }: Extract<WorkerEvent, { type: "staged_out" }>,
+  ): void {
+    const staged = this.#inPhase(taskId, "staging out");
+    if (staged === null) return;
+    const { task, phase: { status, exit } } = staged;
+    task.bytes = printedBytes + outputBytes;
+    // It was kept, or taken, in the meantime.
+    if (task.stagedAs !== task.block) return this.#kept.restage(task);
     this.#complete(taskId, { status, exit, body: "captured", bodyBytes: printedBytes });
   }
 
   #complete(taskId: number, result: Result): void {
-    this.#tasks.get(taskId)!.phase = { name: "complete", result };
-    this.#unreported.add(taskId);
+    const task = this.#tasks.get(taskId)!;
+    task.phase = { name: "complete", result };
+    if (task.keptMs === null) this.#unreported.add(taskId);
+    else this.#kept.keepLess();
   }
 
   /**
@@ -412,7 +401,12 @@ export class WorkerMachine {
    * there is one at a time.
    */
   #announce(): void {
-    if (this.#announced || (this.#unreported.size === 0 && !this.#hasGrown())) return;
+    if (
+      !this.#linked || this.#announced ||
+      (this.#unreported.size === 0 && !hasGrown(this.#tasks.values()))
+    ) {
+      return;
+    }
     this.#announced = true;
     this.#send({ type: "available_results" });
   }
@@ -420,7 +414,8 @@ export class WorkerMachine {
   #sendResults(): void {
     for (const taskId of this.#unreported) {
       const { task, phase } = this.#inPhase(taskId, "complete")!;
-      const { status, exit: { exitCode, wallMs, measured }, body, bodyBytes } = phase.result;
+      const { result } = phase;
+      const { status, exit: { exitCode, wallMs, measured }, body, bodyBytes } = result;
       if (measured !== null) this.#send(measuredInfo(taskId, measured));
       const wallUs = Math.round(wallMs * 1000);
       this.#act({
@@ -428,10 +423,12 @@ export class WorkerMachine {
         message: { type: "result", status, exitCode, length: bodyBytes, wallUs, taskId },
         body,
       });
-      task.phase = { name: "reported" };
+      task.phase = { name: "reported", result };
     }
     this.#unreported.clear();
-    this.#sendUpdates();
+    for (const message of updatesOf(this.#tasks.values())) {
+      this.#act({ type: "send_update", message });
+    }
     this.#send({ type: "end" });
     this.#announced = false;
   }
@@ -440,7 +437,7 @@ export class WorkerMachine {
   #checkRunning(nowMs: number, epochMs: number): void {
     for (const [taskId, { block, phase }] of this.#tasks) {
       if (phase.name !== "running") continue;
-      if (phase.watched.size > 0) {
+      if (phase.watched.size > 0 && taskId >= 0) {
         this.#act({ type: "look", taskId, names: [...phase.watched.keys()] });
       }
       if (phase.outlived !== null) continue;
@@ -453,51 +450,30 @@ export class WorkerMachine {
     }
   }
 
-  #looked(taskId: number, sizes: ReadonlyMap<string, number>): void {
-    const watched = this.#inPhase(taskId, "running")?.phase.watched;
-    for (const [name, file] of watched ?? []) {
-      const size = sizes.get(name) ?? 0;
-      if (size < file.seen) watched!.delete(name); // rewritten: what grows there is not the same
-      else file.seen = size;
-    }
-  }
-
-  #hasGrown(): boolean {
-    for (const { phase } of this.#tasks.values()) {
-      if (phase.name !== "running") continue;
-      for (const { sent, seen } of phase.watched.values()) if (seen > sent) return true;
-    }
-    return false;
-  }
-
-  #sendUpdates(): void {
-    for (const [taskId, { phase }] of this.#tasks) {
-      if (phase.name !== "running") continue;
-      for (const [path, file] of phase.watched) {
-        if (file.seen === file.sent) continue;
-        const { sent: offset, seen } = file;
-        file.sent = seen;
-        const length = seen - offset;
-        this.#act({
-          type: "send_update",
-          message: { type: "update", taskId, path, offset, length },
-        });
-      }
-    }
-  }
-
   #kill(taskId: number, nowMs: number): void {
     this.#busyMs = nowMs;
     const ids = taskId < 0 ? [...this.#tasks.keys()] : [taskId];
-    for (const id of ids) {
-      const task = this.#tasks.get(id);
-      if (task === undefined) continue;
-      if (task.phase.name === "staging in" || task.phase.name === "running") this.#free(task);
-      this.#tasks.delete(id);
-      this.#waiting.delete(id);
-      this.#unreported.delete(id);
-      this.#act({ type: "forget", taskId: id });
-    }
+    for (const id of ids) this.#end(id);
+  }
+
+  #end(id: number): void {
+    const task = this.#tasks.get(id);
+    if (task === undefined) return;
+    if (task.phase.name === "staging in" || task.phase.name === "running") this.#free(task);
+    this.#tasks.delete(id);
+    this.#waiting.delete(id);
+    this.#unreported.delete(id);
+    this.#kept.ended(task);
+    this.#act({ type: "forget", taskId: id });
+  }
+
+  /** What ran or has ended is kept, if there will be somebody who may want it. */
+  #lose(nowMs: number): void {
+    this.#linked = false;
+    this.#closing = false;
+    this.#announced = false;
+    this.#unreported.clear();
+    this.#kept.keep(nowMs);
   }
 
   #free(task: WorkerTask): void {
@@ -519,8 +495,13 @@ export class WorkerMachine {
   }
 
   #tellRunning(): void {
-    const running = [...this.#tasks.values()].filter((task) => task.phase.name === "running");
-    this.#send({ type: "info", key: "tasks_running", value: String(running.length) });
+    this.#send(runningMessage(this.#runningCount));
+  }
+
+  get #runningCount(): number {
+    let count = 0;
+    for (const { phase } of this.#tasks.values()) if (phase.name === "running") count++;
+    return count;
   }
 
   #inPhase<N extends Phase["name"]>(taskId: number, name: N): TaskIn<N> | null {
@@ -529,7 +510,7 @@ export class WorkerMachine {
   }
 
   #send(message: ToManager): void {
-    this.#act({ type: "send", message });
+    if (this.#linked) this.#act({ type: "send", message });
   }
 
   #act(action: WorkerAction): void {

@@ -11,10 +11,12 @@ from functools import partial
 
 import cloudpickle
 import ndcctools.work_queue as wq
+from ndcctools.work_queue._journal import digest_of_pickle
 from coffea.processor.accumulator import accumulate
 from coffea.util import rich_bar
 
 from wqx._chunks import Cutter, MergeTree, Sizer, split
+from wqx._coffea_failures import chain_of, described, error_of, exhausted, first_line
 from wqx._coffea_task import value_in
 from wqx.environment import staged_archive, wrapper_script
 
@@ -30,21 +32,6 @@ WAIT_S = 1
 REFRESH_S = 0.2
 
 MODES = {"max": "MAX", "max-seen": "MAX"}
-
-
-class RemoteTraceback(Exception):
-    """The traceback of the task, as the cause of the exception that was raised in it."""
-
-    def __str__(self):
-        return "\n" + self.args[0]
-
-
-class TaskFailed(RuntimeError):
-    """A task ended without telling an exception of its own."""
-
-
-class ResourceExhausted(TaskFailed):
-    """A task outgrew what it may use, and cannot be cut."""
 
 
 class State(threading.local):
@@ -82,7 +69,7 @@ def queue_for(executor):
     settings = [
         getattr(executor, name)
         for name in "port manager_name password_file ssl debug_log stats_log transactions_log "
-        "status_display_interval resource_monitor".split()
+        "status_display_interval resource_monitor journal".split()
     ]
     if STATE.queue is not None and STATE.settings == settings:
         set_categories(STATE.queue, executor)
@@ -97,6 +84,7 @@ def queue_for(executor):
         transactions_log=executor.transactions_log,
         status_display_interval=executor.status_display_interval,
         ssl=executor.ssl,
+        journal=executor.journal,
     )
     STATE.queue, STATE.settings = queue, settings
     queue.tune("category-steady-n-tasks", 3)
@@ -148,6 +136,8 @@ class Call(wq.Task):
         self.tries = 0
         self.out = None
         self.parts = ()
+        self.rest = ()
+        self.memory = None  # MB, more than others are given
         super().__init__(command)
 
 
@@ -158,7 +148,9 @@ class Run:
         self.preprocessing = preprocessing
         self.category = "preprocessing" if preprocessing else "processing"
         self.compression = executor.compression or 1
-        folder = tempfile.TemporaryDirectory(prefix="wqx-coffea-", dir=executor.filepath)
+        # Else in the folder that the next Python removes, should this one be killed.
+        where = executor.filepath or wq.staging_directory
+        folder = tempfile.TemporaryDirectory(prefix="wqx-coffea-", dir=where)
         self.folder = os.path.abspath(stack.enter_context(folder))
         self.function_path = self.write_function(function)
         if executor.environment_file:
@@ -170,8 +162,10 @@ class Run:
         self.total = len(items) if preprocessing else sum(len(item) for item in items)
         self.cutter = Cutter(items, self.sizer)
         self.tree = MergeTree(executor.treereduction)
+        self.parts_max = 1 << 30  # of one merge; fewer once one outgrew what it had
         self.pieces = {}  # of leaves that are not complete: piece (a tuple) -> result, or None
         self.active = {}
+        self.tried = {}  # (kind, index) -> failed attempts, for the ledger
         self.waiting = []  # split pieces: (leaf, piece, item)
         self.serial = 0
         self.interrupts = 0
@@ -245,13 +239,16 @@ class Run:
     def events_of(self, item):
         return 1 if self.preprocessing else len(item)
 
-    def submit_call(self, leaf, piece, item, tries=0):
+    def submit_call(self, leaf, piece, item, tries=0, memory=None):
         self.pieces[leaf][piece] = None
         packed = base64.b64encode(cloudpickle.dumps(self.outward(item))).decode()
         argument = packed if len(packed) <= ARGUMENT_MAX else '"$(cat item.b64)"'
         command = "%s %s call function.p %s out.p" % (self.executor.python, SCRIPT_NAME, argument)
         task = Call(self.wrapped(command), "call", (leaf, piece))
         task.item, task.tries = item, tries
+        self.give(task, memory)
+        if self.queue._wq_journaled:
+            task._wq_journal = self.said_of(item, argument, command)
         task.events = self.events_of(item)
         if argument is not packed:
             task.specify_buffer(packed, "item.b64", cache=False)
@@ -260,6 +257,19 @@ class Run:
         if "://" not in data and not os.path.isabs(data) and not outside(data):
             task.specify_input_file(data, data, cache=True)
         self.submit(task, self.category)
+
+    def said_of(self, item, argument, command):
+        """For the journal: False where only the task itself can tell whether the file is the same.
+
+        What it finds there, its uuid among it, is part of the items of all others.
+        """
+        if self.preprocessing and "://" in item.filename:
+            return False
+        name = item.filename
+        files = [os.path.abspath(name)] if os.path.isabs(name) or outside(name) else []
+        digest, _ = digest_of_pickle(cloudpickle.dumps(self.outward(item)))
+        told = {"files": files}
+        return dict(told, command=command.replace(argument, digest)) if digest else told
 
     def outward(self, item):
         """What leads out of the sandbox is read where it is."""
@@ -270,7 +280,11 @@ class Run:
         object.__setattr__(changed, "filename", os.path.abspath(name))
         return changed
 
-    def submit_merge(self, level, index, parts, tries=0):
+    def submit_merge(self, level, index, parts, tries=0, memory=None):
+        """The first parts; what is left is merged to what comes of them, so the order stays."""
+        at_once = max(2, self.parts_max)
+        rest = parts[at_once:]
+        parts = parts[:at_once]
         names = " ".join("part_%d.p" % i for i in range(len(parts)))
         command = "%s %s merge %d out.p %s" % (
             self.executor.python,
@@ -279,11 +293,17 @@ class Run:
             names,
         )
         task = Call(self.wrapped(command), "merge", (level, index))
-        task.parts, task.tries = parts, tries
+        task.parts, task.rest, task.tries = parts, rest, tries
+        self.give(task, memory)
         for i, part in enumerate(parts):
             task.specify_input_file(part, "part_%d.p" % i, cache=False)
         task.specify_priority(1)
         self.submit(task, "accumulating")
+
+    def give(self, task, memory):
+        if memory is not None:
+            task.memory = memory
+            task.specify_memory(memory)
 
     def wrapped(self, command):
         executor = self.executor
@@ -327,22 +347,30 @@ class Run:
                     head = json.loads(file.readline())
         self.log(task, head)
         if task.result == 0 and head is not None and head["ok"]:
+            self.tried.pop((task.kind, task.index), None)
             self.succeeded(task, head)
-        elif task.result == wq.WORK_QUEUE_RESULT_RESOURCE_EXHAUSTION and self.cut(task):
+            return
+        error = error_of(task, head)
+        attempt = {"host": task.hostname, "at": task.finish_time / 1e6, "cause": first_line(error)}
+        self.tried.setdefault((task.kind, task.index), []).append(attempt)
+        if exhausted(task) and (self.cut(task) or self.narrow(task) or self.enlarge(task)):
             pass
         elif self.stopped and task.kind == "call":
             self.leave_out(task, "stopped", "the run was stopped")
         elif task.tries <= self.executor.retries and not exhausted(task):
             self.again(task)
         else:
-            self.failed(task, error_of(task, head))
+            self.failed(task, error)
 
     def succeeded(self, task, head):
         if task.kind == "merge":
             self.merged += 1
             for part in task.parts:
                 os.unlink(part)
-            self.merge(self.tree.put(*task.index, [task.out]))
+            if task.rest:
+                self.submit_merge(*task.index, [task.out, *task.rest])
+            else:
+                self.merge(self.tree.put(*task.index, [task.out]))
             return
         self.processed += task.events
         if self.sizer is not None:
@@ -388,19 +416,44 @@ class Run:
         self.waiting = pieces + self.waiting
         return True
 
+    def narrow(self, task):
+        """A merge that outgrew its resources takes fewer parts at once; False if that cannot be."""
+        if task.kind != "merge" or len(task.parts) <= 2:
+            return False
+        self.parts_max = min(self.parts_max, (len(task.parts) + 1) // 2)
+        self.submit_merge(*task.index, [*task.parts, *task.rest])
+        return True
+
+    def enlarge(self, task):
+        """What cannot take less waits for a worker with more memory, unless memory has a limit."""
+        if task.kind != "merge" and not self.preprocessing:
+            return False
+        exceeded, had = task.limits_exceeded, task.resources_allocated.memory
+        if self.stopped or self.executor.memory is not None or not had or had < 0:
+            return False
+        if exceeded is None or exceeded.memory is None or exceeded.memory < 0:
+            return False
+        more = int(2 * had)
+        print("%s; it waits for a worker that gives it %d MB" % (described(task), more))
+        if task.kind == "merge":
+            self.submit_merge(*task.index, [*task.parts, *task.rest], 0, more)
+        else:
+            self.submit_call(*task.index, task.item, 0, more)
+        return True
+
     def again(self, task):
         with contextlib.suppress(OSError):
             os.unlink(task.out)
         if task.kind == "merge":
-            self.submit_merge(*task.index, task.parts, task.tries)
+            self.submit_merge(*task.index, [*task.parts, *task.rest], task.tries, task.memory)
         else:
-            self.submit_call(*task.index, task.item, task.tries)
+            self.submit_call(*task.index, task.item, task.tries, task.memory)
 
     def failed(self, task, error):
         if task.kind == "merge":
             # What it should have merged is still there, and is merged at the end.
             self.failure = self.failure or error
-            self.merge(self.tree.put(*task.index, task.parts))
+            self.merge(self.tree.put(*task.index, [*task.parts, *task.rest]))
             return
         allowed = bool(self.skips) and any(isinstance(one, self.skips) for one in chain_of(error))
         if allowed and self.use_result_type:
@@ -410,10 +463,11 @@ class Run:
         self.leave_out(task, "skipped" if allowed else "failed", first_line(error))
 
     def leave_out(self, task, kind, why):
-        self.note(task.item, kind, why, task.hostname, task.tries)
+        tries = self.tried.pop((task.kind, task.index), [])
+        self.note(task.item, kind, why, task.hostname, task.tries, tries)
         self.put(*task.index, [])
 
-    def note(self, item, kind, why, host=None, attempts=0):
+    def note(self, item, kind, why, host=None, attempts=0, tries=()):
         start, stop = getattr(item, "entrystart", None), getattr(item, "entrystop", None)
         self.executor.ledger.append(
             {
@@ -426,6 +480,7 @@ class Run:
                 "why": why,
                 "host": host,
                 "attempts": attempts,
+                "tries": list(tries),
                 "preprocessing": self.preprocessing,
             }
         )
@@ -532,62 +587,3 @@ class Run:
 
 def outside(name):
     return os.path.normpath(name).startswith("..")
-
-
-def exhausted(task):
-    return task.result == wq.WORK_QUEUE_RESULT_RESOURCE_EXHAUSTION
-
-
-def chain_of(error):
-    while error is not None:
-        yield error
-        error = error.__cause__
-
-
-def first_line(error):
-    """Of what was at the bottom of it."""
-    *_, error = (one for one in chain_of(error) if not isinstance(one, RemoteTraceback))
-    return "%s: %s" % (type(error).__name__, (str(error).strip().splitlines() or [""])[0])
-
-
-def error_of(task, head):
-    """The exception of the task itself; which task it was stands in its last cause."""
-    told = described(task)
-    if head is None or head["ok"]:
-        kind = ResourceExhausted if exhausted(task) else TaskFailed
-        printed = (task.std_output or "").strip()
-        return kind(told + ("\n" + printed if printed else ""))
-    try:
-        with open(task.out, "rb") as file:
-            file.readline()
-            chain = [cloudpickle.loads(one) for one in cloudpickle.loads(file.read())]
-    except Exception:
-        return TaskFailed("%s\n%s" % (told, head["traceback"]))
-    for error, cause in zip(chain, chain[1:]):
-        error.__cause__ = cause
-    chain[-1].__cause__ = RemoteTraceback("%s\n%s" % (told, head["traceback"]))
-    return chain[0]
-
-
-def described(task):
-    if task.kind == "merge":
-        what = "merging %d partial results" % len(task.parts)
-    elif hasattr(task.item, "entrystart"):
-        item = task.item
-        where = (item.entrystart, item.entrystop, item.filename, item.dataset)
-        what = "processing events [%d, %d) of %s (dataset %s)" % where
-    else:
-        what = "preprocessing %s (dataset %s)" % (task.item.filename, task.item.dataset)
-    told = ["on host %s" % task.hostname if task.hostname else "on no worker"]
-    if task.tries > 1:
-        told.append("after %d attempts" % task.tries)
-    if task.result != 0:
-        told.append("result %s" % task.result_str)
-    told.append("exit code %d" % task.return_status)
-    for name, unit in (("cores", ""), ("memory", " MB"), ("disk", " MB")):
-        given = getattr(task.resources_allocated, name)
-        used = getattr(task.resources_measured, name)
-        if given is not None and given >= 0:
-            measured = ", used %g%s" % (used, unit) if used is not None and used >= 0 else ""
-            told.append("%s: had %g%s%s" % (name, given, unit, measured))
-    return "Failed %s (%s)" % (what, "; ".join(told))

@@ -17,12 +17,8 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 from coffea.processor.executor import ExecutorBase
 
-from wqx._coffea_run import (
-    ResourceExhausted,
-    RemoteTraceback,
-    TaskFailed,
-    run,
-)
+from wqx._coffea_failures import RemoteTraceback, ResourceExhausted, TaskFailed
+from wqx._coffea_run import run
 
 __all__ = ["ResourceExhausted", "RemoteTraceback", "TaskFailed", "WqxExecutor"]
 
@@ -90,7 +86,11 @@ class WqxExecutor(ExecutorBase):
         Start tasks that take so many times the average elsewhere.
     ledger : list
         Emptied at the start of a run; then gets a dict for all that is not in the result: dataset,
-        filename, start, stop, events, kind ("skipped", "failed", "stopped"), why, host, attempts.
+        filename, start, stop, events, kind ("skipped", "failed", "stopped"), why, host, attempts,
+        and tries: of each attempt that failed its host, when it ended (at, s since the epoch), cause.
+    journal : str
+        Folder in which results of tasks are kept (default: the variable WQX_JOURNAL). A program that
+        died and is run again gets them back, and runs what is left.
     verbose, print_stdout : bool
         Tell of every task; and what it printed.
     filepath : str
@@ -115,6 +115,7 @@ class WqxExecutor(ExecutorBase):
     stats_log: Optional[str] = None
     transactions_log: Optional[str] = None
     tasks_accum_log: Optional[str] = None
+    journal: Optional[str] = None
     password_file: Optional[str] = None
     ssl: Union[bool, Tuple[str, str]] = False
     environment_file: Optional[str] = None

@@ -32,6 +32,7 @@ export class Catalog implements AsyncDisposable {
     );
     const server = parts.use(
       await CatalogServer.start({
+        token: null,
         store,
         timeoutMs: 60_000,
         streamTimeoutMs: 60_000,

@@ -50,7 +50,7 @@ const targets: Readonly<Record<FaultKind, readonly NodeName[]>> = {
 export const managerKills = 2;
 
 /** Between the beginnings of faults; they may overlap. */
-const everyMs = { low: 500, high: 4000 };
+const everyMs = { low: 500, high: 5000 };
 /** Shorter than what the peers take for a loss, and longer. */
 const lastsMs = { low: 200, high: 9000 };
 /** Half-open connections are found out after 150 s of silence: longer runs only. */
@@ -104,7 +104,7 @@ function drawWeights(rng: Rng, durationMs: number): Record<FaultKind, number> {
   return {
     cut: draw(),
     loss: draw(),
-    kill: 0.2 + rng(), // always some
+    kill: 0.2 + rng() / 2, // always some: a worker lives for a minute or two
     stop: draw(),
     freeze: draw(),
     full: draw(),

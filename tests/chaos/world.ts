@@ -28,9 +28,9 @@ export const inOwnNamespaces: readonly string[] = [
 
 /** Why there cannot be such a cluster here; `null` if there can. */
 export async function whyNot(): Promise<string | null> {
-  const trial = "ip link add a type veth peer name b && ip link add c type bridge && " +
-    "ip link set a up && nft add table netdev t && " +
-    "nft add chain netdev t c '{ type filter hook egress device a priority 0; }' && " +
+  const trial = "ip link add veth0 type veth peer name veth1 && ip link add br0 type bridge && " +
+    "ip link set veth0 up && nft add table netdev t && " +
+    "nft add chain netdev t c '{ type filter hook egress device veth0 priority 0; }' && " +
     "nft add rule netdev t c numgen random mod 100 '<' 1 drop && mount -t tmpfs tmpfs /mnt";
   try {
     const [program = "", ...args] = inOwnNamespaces;
@@ -61,8 +61,8 @@ export class World implements AsyncDisposable {
   /** Makes networks and disks; the folder is the machine's own disk. */
   static async create(folder: string): Promise<World> {
     await command("ip", "link", "set", "lo", "up");
-    await Deno.mkdir("/run/netns", { recursive: true });
-    await command("mount", "-t", "tmpfs", "tmpfs", "/run/netns");
+    // What `ip netns` makes in /run is seen by nobody else.
+    await command("mount", "-t", "tmpfs", "tmpfs", "/run");
     await command("ip", "netns", "add", hub);
     await inHub("ip", "link", "add", "bridge", "type", "bridge");
     await inHub("ip", "link", "set", "bridge", "up");
@@ -85,12 +85,8 @@ export class World implements AsyncDisposable {
       const rule = `type filter hook ${way} device ${plug} priority 0;`;
       await inHub("nft", `add chain netdev loss ${chainOf(node, way)} { ${rule} }`);
     }
-    await Deno.mkdir(this.diskOf(node));
-    await this.mount(node);
-  }
-
-  async mount(node: NodeName): Promise<void> {
     const options = `size=${diskBytes},mode=0700`;
+    await Deno.mkdir(this.diskOf(node));
     await command("mount", "-t", "tmpfs", "-o", options, "tmpfs", this.diskOf(node));
   }
 
@@ -149,6 +145,18 @@ export class World implements AsyncDisposable {
 
   async free(node: NodeName): Promise<void> {
     await Deno.remove(this.#ballastOf(node)).catch(() => {}); // a reboot took it
+  }
+
+  /** As a disk of a node that forgets all when it starts. */
+  async wipe(node: NodeName): Promise<void> {
+    for (const { name } of Deno.readDirSync(this.diskOf(node))) {
+      await Deno.remove(`${this.diskOf(node)}/${name}`, { recursive: true });
+    }
+  }
+
+  /** A file that is there while the node is down. */
+  downMarkOf(node: NodeName): string {
+    return `${this.folder}/down-${node}`;
   }
 
   isFull(node: NodeName): boolean {

@@ -14,9 +14,11 @@ warnings.simplefilter("ignore")
 
 import awkward as ak
 import hist
+import numpy
 from coffea.nanoevents import NanoAODSchema
 from coffea.processor import IterativeExecutor, ProcessorABC, Runner
 
+import wqx._coffea_run
 from wqx.coffea import WqxExecutor
 
 FILE = sys.argv[1]
@@ -45,9 +47,12 @@ class Muons(ProcessorABC):
             for i in range(0, len(taken), 4096):
                 taken[i] = 1
             time.sleep(0.2)
+        heavy = {}
+        if self.how == "heavy":
+            heavy["big"] = {str(start): numpy.ones(10_000_000)}
         weights = hist.Hist.new.Reg(60, 0, 120, name="pt").Weight()
         weights.fill(pt=ak.to_numpy(ak.flatten(events.Muon.pt)), weight=0.1)
-        return {"n": len(events), "pt": weights}
+        return {"n": len(events), "pt": weights, **heavy}
 
     def postprocess(self, accumulator):
         accumulator["posts"] = accumulator.get("posts", 0) + 1
@@ -167,6 +172,27 @@ def dynamic():
     return run(Muons("grow"), runner={"chunksize": 1_000}, **options)
 
 
+def heavy():
+    """Merges outgrow the only worker, until a larger one is asked for, and comes."""
+    said = []
+
+    def small(queue):
+        start_worker(queue, 1, memory=650)
+
+        def hear(text, *others, **options):
+            said.append(text)
+            if "waits for a worker" in text and len(WORKERS) == 1:
+                start_worker(queue, 1, memory=4000)
+
+        wqx._coffea_run.print = hear
+
+    try:
+        told = run(Muons("heavy"), treereduction=4, custom_init=small)
+    finally:
+        del wqx._coffea_run.print
+    return {**equal(told), "waited": sum("waits for a worker" in text for text in said)}
+
+
 def interrupted():
     def press(queue):
         start_worker(queue)
@@ -205,6 +231,7 @@ CASES = {
     "relative": relative,
     "split": split,
     "dynamic": dynamic,
+    "heavy": heavy,
     "interrupted": interrupted,
     "wrong options": wrong_options,
 }

@@ -16,6 +16,7 @@ interface Told {
   readonly equal?: boolean;
   readonly same?: boolean;
   readonly restored?: boolean;
+  readonly waited?: number;
   readonly error?: string;
   readonly message?: string;
   readonly traceback?: string;
@@ -26,6 +27,7 @@ interface Told {
     readonly stop: number | null;
     readonly kind: string;
     readonly why: string;
+    readonly tries: readonly { readonly at: number; readonly cause: string }[];
   }[];
 }
 
@@ -92,7 +94,11 @@ test(
     // Each event is in the partial result, or in the ledger.
     const lost = ledger.reduce((sum, { start, stop }) => sum + stop! - start!, 0);
     assert.equal(partial! + lost, events);
-    assert.equal(ledger.filter(({ kind }) => kind === "failed").length, 1);
+    const [failed, ...others] = ledger.filter(({ kind }) => kind === "failed");
+    assert.deepEqual(others, []);
+    const causes = failed!.tries.map(({ cause }) => cause.replace(/\d+/, "N"));
+    assert.deepEqual(causes, Array(2).fill(causes[0]), "each of both attempts");
+    assert.ok(failed!.tries[0]!.at < failed!.tries[1]!.at);
     assert.match(module!.traceback!, /No module named 'not_there'/);
     assert.match(module!.traceback!, /the Python of the worker, .* \(3\..*\), has coffea 20/);
     assert.equal(unpicklable!.error, "TypeError");
@@ -120,6 +126,14 @@ test("chunks follow the memory that they need", ["split", "dynamic"], ([split, d
   assert.ok(split!.largest! < 10_000, `${split!.largest}`);
   isComplete(dynamic!);
   assert.ok(dynamic!.largest! > 1_000, `${dynamic!.largest}`);
+});
+
+test("merges that outgrow every worker take less at once, then wait for a larger one", ["heavy"], ([
+  told,
+]) => {
+  isComplete(told!);
+  assert.equal(told!.equal, true);
+  assert.ok(told!.waited! >= 1);
 });
 
 test("Ctrl-C leaves a partial result, and the next run works", ["interrupted", "plain"], (told) => {

@@ -40,6 +40,15 @@ Deno.test("a manager advertises its queue, how long to believe it, and its worke
   for (const key of ["categories", "wqx_workers", "working_dir"]) assert.ok(!lean.has(key), key);
 });
 
+Deno.test("both records tell the pin of a manager that has a key, and say so only with --ssl", () => {
+  const probe = new CountedProbe();
+  const { full, lean } = advertOf(probe.source(), { ...options, pin: "47DEQpj8HBSa" });
+  assert.deepEqual([full.get("wqx_pin"), lean.get("wqx_pin")], ["47DEQpj8HBSa", "47DEQpj8HBSa"]);
+  assert.equal(full.get("ssl"), false, "or real workers would want TLS");
+  const without = advertOf(probe.source(), options);
+  assert.ok(!without.full.has("wqx_pin") && !without.lean.has("wqx_pin"));
+});
+
 Deno.test("of many workers the newest are told", () => {
   const probe = new CountedProbe();
   for (let i = 0; i < workersToldMax + 5; i++) probe.join(resources(1), `n${i}`);

@@ -53,6 +53,17 @@ Deno.test("a worker is started by the words of work_queue_factory, in its order"
   );
 });
 
+Deno.test("workers of wqx are given the token in place of name and address", () => {
+  const join = { hosts: ["head", "10.0.0.3"], port: 9123, pin: "47DEQpj8HBSa-_TI" };
+  assert.equal(
+    workerCommand(
+      { ...terms, join, manager: { host: "head", port: 9123 }, passwordFile: "pwfile" },
+      settings({ timeoutS: 20 }),
+    ),
+    "./work_queue_worker --join 'head,10.0.0.3:9123/47DEQpj8HBSa-_TI' -t 20 -P 'pwfile'",
+  );
+});
+
 Deno.test("names that a shell would read otherwise are quoted", () => {
   const command = workerCommand(terms, settings({ managerName: "it's (a|b)*;$x" }));
   assert.match(command, / -M 'it'\\''s \(a\|b\)\*;\$x' /);

@@ -65,6 +65,46 @@ Deno.test("what is finished is not done again, unless its result is gone", () =>
   );
 });
 
+Deno.test("merges that outgrow what they have take less at once: no bit of the result changes", () => {
+  fc.assert(
+    fc.property(
+      world,
+      fc.constantFrom(1, 2, 3, 7),
+      fc.array(fc.tuple(fc.nat(60), fc.nat()), { maxLength: 3 }),
+      (drawn, partsMax, kills) => {
+        const still = { ...drawn, dynamic: false, eventsMax: Infinity };
+        const run = new JournaledRun(worldOf({ ...still, partsMax }));
+        for (const [steps, torn] of kills) {
+          run.drive(steps);
+          if (run.isOver) break;
+          run.kill(torn);
+        }
+        run.drive(Infinity);
+        const whole = undisturbed(still);
+        assert.equal(run.result, whole.result);
+        assert.deepEqual(run.leftovers, whole.leftovers);
+      },
+    ),
+    { numRuns: 200 },
+  );
+});
+
+Deno.test("what was merged and not removed when a manager died is removed by the next one", () => {
+  fc.assert(
+    fc.property(world, fc.integer({ min: 20, max: 60 }), (drawn, steps) => {
+      const run = new JournaledRun(worldOf(drawn));
+      run.removes = false;
+      run.drive(steps);
+      if (run.isOver) return;
+      run.removes = true;
+      run.kill(0);
+      run.drive(Infinity);
+      assert.deepEqual(run.leftovers, undisturbed(drawn).leftovers);
+    }),
+    { numRuns: 100 },
+  );
+});
+
 Deno.test("a damaged partial result is made again, with what it was made of", () => {
   fc.assert(
     fc.property(world, fc.integer({ min: 1, max: 60 }), fc.nat(), (drawn, steps, which) => {

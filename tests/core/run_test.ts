@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Item } from "../../core/analysis/items.ts";
+import { type Item, itemId } from "../../core/analysis/items.ts";
 import { AnalysisRun, type Ended, type Stopped } from "../../core/analysis/run.ts";
 import type { TaskFault } from "../../core/analysis/job.ts";
 import type { DataFault } from "../../core/errors.ts";
@@ -478,18 +478,80 @@ Deno.test("a task that failed for its own error is not cut", () => {
   assert.deepEqual([run.counts.chunks.split, items(run)], [0, []]);
 });
 
-Deno.test("preprocessing and accumulating that outgrow a limit fail, and the most is kept", () => {
-  const advice = "it used 512 MB of memory, and was given 400 MB. Only processing can be cut " +
-    "into smaller tasks: raise resources.memory, or use larger workers.";
+Deno.test("preprocessing and accumulating that outgrow a declared limit fail, and the most is kept", () => {
+  const advice = (why: string) =>
+    `it used 512 MB of memory, and was given 400 MB. ${why}: raise resources.memory, or use ` +
+    "larger workers.";
+  const options = { resources: { memoryMb: 400 } };
+  const reading = new AnalysisRun(analysisSpec(options), false);
+  reading.ended(outgrew(reading.next()!));
+  const stepless = advice("It cannot be done in smaller steps");
+  assert.ok(reading.stopped?.kind === "failed" && reading.stopped.message.endsWith(stepless));
+
+  const run = processing([300, 50], options);
+  for (const item of items(run)) succeed(run, item);
+  const [merge] = items(run);
+  assert.deepEqual(run.ended(outgrew(merge!)), []);
+  const [first] = items(run);
+  assert.deepEqual(brief([first!]), ["merge 1/0 of p-0 p-1"]);
+  assert.equal(run.stopped, null);
+  run.ended(outgrew(first!));
+  const fewest = advice("No fewer partial results can be merged at once");
+  const message = run.stopped as Stopped | null;
+  assert.ok(
+    message?.kind === "failed" && message.message.endsWith(fewest),
+    JSON.stringify(message),
+  );
+  assert.deepEqual(run.end?.result, { path: "p-0", events: 100 });
+});
+
+Deno.test("a merge that outgrows its worker takes fewer parts at once, in the same order", () => {
+  const run = processing([500]);
+  for (const item of items(run)) succeed(run, item);
+  const [merge] = items(run);
+  assert.deepEqual(brief([merge!]), ["last merge 1/0 of p-0 p-1 p-2 p-3 p-4"]);
+  run.ended(outgrew(merge!));
+  assert.equal(run.isTakenUp(merge!), true);
+  assert.deepEqual(run.takeNotes(), [
+    "Exhausted memory (limit 400 MB, measured 512 MB) accumulating 5 partial results on host " +
+    "node7; from now on 3 are merged at once",
+  ]);
+  const [first] = items(run);
+  assert.deepEqual(brief([first!]), ["merge 1/0 of p-0 p-1 p-2"]);
+  run.ended(succeeded(first!, "a"));
+  const [last] = items(run);
+  assert.deepEqual(brief([last!]), ["last merge 1/0 of a p-3 p-4"]);
+  assert.deepEqual(
+    [first!, last!].map((item) => itemId(item, 0)),
+    ["accum-1-0-1", "accum-1-0-2"],
+    "each leaves a result of its own",
+  );
+  run.ended(succeeded(last!, "b"));
+  assert.deepEqual(run.end, { result: { path: "b", events: 500 }, stopped: null });
+  assert.equal(run.counts.mergesTotal, run.counts.merged);
+});
+
+Deno.test("what cannot take less waits for a larger worker, unless there will be none", () => {
   const reading = new AnalysisRun(analysisSpec(), false);
   reading.ended(outgrew(reading.next()!));
-  assert.ok(reading.stopped?.kind === "failed" && reading.stopped.message.endsWith(advice));
+  const [again] = items(reading);
+  assert.ok(again?.kind === "preprocess");
+  assert.deepEqual(again.request, { memoryMb: 800 });
+  assert.match(reading.takeNotes().join(), /; it waits for a worker that gives it 800 MB$/);
+  succeed(reading, again, 150);
+  const [a, b] = items(reading);
+  for (const item of [a!, b!]) succeed(reading, item);
+  const [merge] = items(reading);
+  reading.ended(outgrew(merge!));
+  const [larger] = items(reading);
+  assert.ok(larger?.kind === "accumulate" && larger.final && larger.parts.length === 2);
+  assert.deepEqual(larger.request, { memoryMb: 800 });
+  succeed(reading, larger);
+  assert.equal(reading.end?.result?.events, 150);
 
-  const run = processing([300, 50]);
-  for (const item of items(run)) succeed(run, item);
-  assert.deepEqual(run.ended(outgrew(run.next()!)), []);
-  assert.ok(run.stopped?.kind === "failed" && run.stopped.message.endsWith(advice));
-  assert.deepEqual(run.end?.result, { path: "p-0", events: 100 });
+  const own = new AnalysisRun(analysisSpec({ workers: { count: 2 } }), false);
+  own.ended(outgrew(own.next()!));
+  assert.equal(own.stopped?.kind, "failed", "its workers are of this machine");
 });
 
 Deno.test("once stopped, an exhausted chunk and pieces that wait are left out", () => {

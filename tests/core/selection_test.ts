@@ -80,6 +80,16 @@ Deno.test("managersAmong() keeps managers whose project matches, with their addr
   assert.equal(among({ type: "wq_manager", ssl: true })?.tls, true);
 });
 
+Deno.test("a manager that tells the pin of its key is spoken to by TLS, and only with that key", () => {
+  const pin = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";
+  const { tls, pin: found } = among({ wqx_pin: pin })!;
+  assert.deepEqual([tls, found], [true, pin]);
+  for (const none of [undefined, 7, "", `${pin}x`, pin.slice(1), "a b"]) {
+    const manager = among({ wqx_pin: none })!;
+    assert.deepEqual([manager.tls, manager.pin], [false, undefined], `${none}`);
+  }
+});
+
 Deno.test("managersAmong() leaves out what is no manager of that name, or nowhere", () => {
   const useless: object[] = [
     { type: "wq_factory" },

@@ -9,7 +9,8 @@ import { taskId } from "../../core/ids.ts";
 import { type Found, keptNameOf, taskSpecOf } from "../../core/tasklist/build.ts";
 import { defaultSandboxName, parseSandboxName, TaskNames } from "../../core/tasklist/names.ts";
 import { describeCounts } from "../../core/tasklist/progress.ts";
-import { lineOf, resultOf } from "../../core/tasklist/result.ts";
+import { ListFailures } from "../../core/tasklist/failures.ts";
+import { lineOf, resultOf, type ResultState } from "../../core/tasklist/result.ts";
 import { bytesOf, nothingMoved, resources, taskSpec } from "../support/builders.ts";
 import { listed, localInput, localOutput, textInput } from "../support/tasklist.ts";
 
@@ -173,6 +174,7 @@ Deno.test("a result says what came of a task, where, when and with what", () => 
     allocated: { cores: 2, memory: 2000, disk: 4000, gpus: 0 },
     measured: { cpu_time: 1.6, memory: 250.5 },
     attempts: 2,
+    tries: [],
   });
 });
 
@@ -210,4 +212,27 @@ Deno.test("a run is summed up by what there is to say", () => {
     describeCounts(counts),
     "7 succeeded, 1 failed, 2 not run, 3 refused, 4 canceled",
   );
+});
+
+Deno.test("failures are grouped by cause, whatever names and numbers are in it", () => {
+  const failures = new ListFailures();
+  const line = (
+    id: number,
+    state: ResultState,
+    why: string | null,
+    host: string | null = null,
+  ) => ({
+    ...lineOf(listed(id), state, why),
+    host,
+  });
+  failures.add(line(1, "success", null, "a"));
+  failures.add(line(2, "failure", 'no "x.root" after 3 s', "b"));
+  failures.add(line(3, "failure", "exit code 1", "a"));
+  failures.add(line(4, "failure", 'no "y.root" after 12 s', "c"));
+  failures.add(line(5, "refused", "it is no task"));
+  assert.deepEqual(failures.groups, [
+    { cause: 'no "x.root" after 3 s', count: 2, hosts: ["b", "c"], tasks: [2, 4] },
+    { cause: "exit code 1", count: 1, hosts: ["a"], tasks: [3] },
+    { cause: "it is no task", count: 1, hosts: [], tasks: [5] },
+  ]);
 });

@@ -163,7 +163,7 @@ Deno.test("preprocessing over an explicit limit fails for good, with a clear mes
   );
   assert.match(
     run.wqx.stderr,
-    /Only processing can be cut into smaller tasks: raise resources.memory/,
+    /It cannot be done in smaller steps: raise resources.memory/,
   );
   await bed.clean();
 });

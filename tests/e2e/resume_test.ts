@@ -5,6 +5,7 @@ import { seededRng } from "../../core/env.ts";
 import { JournalReader } from "../../core/journal/frames.ts";
 import { until } from "../support/until.ts";
 import { needs } from "../support/skip.ts";
+import { SmallDisk, smallDiskMissing } from "../support/small_disk.ts";
 import { demo, readJson, TestBed, type Wqx } from "../support/wqx.ts";
 
 /** Four chunks, so that a run is short and has something of everything. */
@@ -408,6 +409,27 @@ Deno.test({
     } finally {
       await mount("umount", "-l", disk);
     }
+    await bed.clean();
+  },
+});
+
+Deno.test({
+  ...needs(
+    smallDiskMissing === null,
+    smallDiskMissing ?? "",
+    "a full disk makes outputs wait, and no task fails for it",
+  ),
+  fn: async () => {
+    await using bed = await TestBed.create();
+    const { result } = await undisturbed(bed);
+    await using disk = await SmallDisk.mount(bed.folder.join("disk"), "size=16k");
+    const args = ["manager", ...small, "--retries", "0", "--output", `${disk.path}/out`];
+    await using run = bed.start(args);
+    await run.says(/Cannot store outputs: No space left on device/, 60_000);
+    await disk.resize("8m");
+    assert.equal(await run.ended, 0, run.stderr);
+    assert.match(run.stderr, /Outputs can be stored again: the run goes on/);
+    assert.equal(await resultIn(`${disk.path}/out`), result);
     await bed.clean();
   },
 });

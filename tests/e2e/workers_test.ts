@@ -96,9 +96,10 @@ Deno.test("the first Ctrl-C merges what is there, marked partial; the second end
   await using bed = await TestBed.create();
   await bed.folder.write("slow.ts", slowProcessor);
   await bed.folder.write("slow.yaml", slowAnalysis);
-  const begin = async () => {
-    const manager = bed.start(["manager", "slow.yaml", "--output", "out"]);
-    const parts = bed.folder.join("out/.parts");
+  const begin = async (out: string) => {
+    const parts = bed.folder.join(out, ".parts");
+    await Deno.mkdir(parts, { recursive: true });
+    const manager = bed.start(["manager", "slow.yaml", "--output", out]);
     await until(async () => {
       // The manager takes the folder over: for a moment it is not there.
       const entries = await Array.fromAsync(Deno.readDir(parts)).catch(() => []);
@@ -110,8 +111,7 @@ Deno.test("the first Ctrl-C merges what is there, marked partial; the second end
     });
     return manager;
   };
-  await Deno.mkdir(bed.folder.join("out/.parts"), { recursive: true });
-  await using once = await begin();
+  await using once = await begin("out");
   once.signal("SIGINT");
   assert.equal(await once.ended, 130, once.stderr);
   const result = await readJson(bed.folder.join("out/result.json"));
@@ -121,8 +121,7 @@ Deno.test("the first Ctrl-C merges what is there, marked partial; the second end
   assert.equal((await readJson(bed.folder.join("out/report.json"))).state, "interrupted");
   await bed.clean();
 
-  await Deno.mkdir(bed.folder.join("out/.parts"), { recursive: true });
-  await using twice = await begin();
+  await using twice = await begin("other");
   twice.signal("SIGINT");
   await twice.says(/Press Ctrl-C again/);
   // Pressed until it works: what comes at once after the first counts as the same press.

@@ -32,6 +32,7 @@ export function shown(input: Uint8Array): string {
     .replace(/[^\x00-\x7e]/g, (letter) => `\\u00${letter.charCodeAt(0).toString(16)}`);
 }
 
-function bytesShown(line: string): Uint8Array {
+/** The inverse of {@link shown}. */
+export function bytesShown(line: string): Uint8Array {
   return Uint8Array.from(JSON.parse(line) as string, (letter) => letter.charCodeAt(0));
 }

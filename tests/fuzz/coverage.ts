@@ -17,7 +17,10 @@ interface Script {
   readonly scriptId: string;
   readonly url: string;
   /** The first range of each is the function itself, those within follow, outer before inner. */
-  readonly functions: readonly { readonly functionName: string; readonly ranges: readonly Range[] }[];
+  readonly functions: readonly {
+    readonly functionName: string;
+    readonly ranges: readonly Range[];
+  }[];
 }
 
 /** Of one module, as V8 has it: types are gone. */

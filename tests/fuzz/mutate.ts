@@ -12,7 +12,7 @@ export class Mutator {
   readonly #lengthMax: number;
 
   constructor(private readonly target: Target, private readonly rng: Rng) {
-    this.#words = target.words.map(bytesOf);
+    this.#words = target.words.map(wordBytes);
     this.#lengthMax = target.lengthMax ?? lengthMaxUsual;
   }
 
@@ -158,16 +158,18 @@ export class Mutator {
     if (Array.isArray(value)) {
       const list: unknown[] = [...value];
       const at = this.#below(list.length + 1);
-      if (at === list.length || this.#chance(0.2)) list.splice(at, this.#below(2), this.#any(donor));
-      else list[at] = this.#changed(list[at], donor);
+      if (at === list.length || this.#chance(0.2)) {
+        list.splice(at, this.#below(2), this.#any(donor));
+      } else list[at] = this.#changed(list[at], donor);
       return list;
     }
     const entries = Object.entries(value);
     const at = this.#below(entries.length + 1);
     const entry = entries[at];
+    const what = this.rng();
     if (entry === undefined) entries.push([this.#key(donor), this.#any(donor)]);
-    else if (this.#chance(0.1)) entries.splice(at, 1);
-    else if (this.#chance(0.1)) entries[at] = [this.#key(donor), entry[1]];
+    else if (what < 0.1) entries.splice(at, 1);
+    else if (what < 0.2) entries[at] = [this.#key(donor), entry[1]];
     else entries[at] = [entry[0], this.#changed(entry[1], donor)];
     return Object.fromEntries(entries);
   }
@@ -233,6 +235,12 @@ const tellingValues: readonly unknown[] = [
   ...[null, true, false, "", [], {}, [[]], [null], 0, 1, -1, 0.5, 1e308, 1e-7, 2 ** 53, "..", "/"],
   ...["\0", "a/../b", "%2e%2e", "\ud800", { "": null }, { __proto__: null, toString: 1 }, "1e9"],
 ];
+
+/** Letters below 256 are bytes, so that binary words can be written. */
+function wordBytes(word: string): Uint8Array {
+  const codes = Array.from(word, (letter) => letter.codePointAt(0)!);
+  return codes.every((code) => code < 256) ? Uint8Array.from(codes) : bytesOf(word);
+}
 
 function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= 0x30 && byte <= 0x39;

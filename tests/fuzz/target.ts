@@ -20,7 +20,7 @@ export interface Target {
   readonly run: (bytes: Uint8Array) => void | Promise<void>;
 }
 
-export const lengthMaxUsual = 4096;
+export const lengthMaxUsual = 1024;
 
 type ErrorClass = abstract new (...args: never[]) => Error;
 

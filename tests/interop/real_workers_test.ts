@@ -302,7 +302,11 @@ Deno.test({
     assert.deepEqual([await ours.ended, await real.ended], [0, 0], ours.stderr + real.stderr);
     const result = (name: string) => Deno.readTextFile(bed.folder.join(`${name}/result.json`));
     assert.equal(await result("together"), await result("alone"));
-    const { tasks } = await readJson(bed.folder.join("together/report.json"));
+    const report = await readJson(bed.folder.join("together/report.json"));
+    // What was found in the files before, no task looked for again.
+    const tasks = report.tasks.filter(({ attempts }: { attempts: unknown[] }) =>
+      attempts.length > 0
+    );
     const workers = tasks.map((task: { attempts: { worker: string }[] }) =>
       task.attempts.at(-1)!.worker
     );

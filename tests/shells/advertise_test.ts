@@ -179,7 +179,7 @@ Deno.test("a manager with -M says how workers find it, and lets those of a full 
     program.stderr,
     new RegExp(
       `^Listening on port ${port} as "my run". Start a worker: ` +
-        `wqx worker -M 'my run' -C 127.0.0.1:${catalog.port}$`,
+        `wqx worker -M 'my run' -C 127.0.0.1:${catalog.port}, or wqx worker --join \\S+:${port}/[\\w-]{43}$`,
       "m",
     ),
   );

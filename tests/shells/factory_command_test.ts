@@ -3,6 +3,7 @@ import { command } from "../../cmd/factory.ts";
 import { registry } from "../../cmd/commands.ts";
 import { programNamed } from "../../cmd/names.ts";
 import { matchesGolden } from "../support/golden.ts";
+import { FakeManager } from "../support/fake_manager.ts";
 import { recordingTerminal } from "../support/terminal.ts";
 import { TempFolder } from "../support/temp.ts";
 import { FakeCatalog } from "../support/fake_catalog.ts";
@@ -66,6 +67,27 @@ Deno.test("an environment for workers that is not there is refused", async () =>
     name: "UsageError",
     message: /^Cannot run workers in the environment .*env\.tar\.gz: No such file/,
   });
+});
+
+Deno.test("with a token workers get it, unless they are of others; a host besides is too much", async () => {
+  await using folder = await TempFolder.create();
+  using manager = new FakeManager();
+  const token = `127.0.0.1:${manager.port}/47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU`;
+  const argv = ["-T", "local", "-w", "0", "-S", folder.join("scratch"), "--join", token];
+  const terminal = recordingTerminal();
+  assert.equal(await command.run([...argv, "--dry-run"], terminal), 0);
+  assert.match(terminal.out(), new RegExp(`by: \\./work_queue_worker --join '${token}' -t 300`));
+  for (
+    const [more, message] of [
+      [["host", "9123"], /^Give either --join or host, not both/],
+      [["--worker-binary", "/w"], /^Cannot give --join to the workers of \/w: only those of wqx/],
+    ] as const
+  ) {
+    await assert.rejects(
+      command.run([...argv, ...more], recordingTerminal()),
+      (error: Error) => error.name === "UsageError" && message.test(error.message),
+    );
+  }
 });
 
 Deno.test("--dry-run prints plan, reason and the worker's command, and submits nothing", async () => {

@@ -90,6 +90,7 @@ class Bed implements AsyncDisposable {
           program: "./work_queue_worker",
           wrappers: [],
           manager: null,
+          join: null,
           catalogs: [],
           passwordFile: null,
           tls: false,

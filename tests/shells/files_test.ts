@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { copyOut, FileSink, Pace, TailSink } from "../../io/files.ts";
 import { someBytes } from "../support/link_pair.ts";
+import { needs } from "../support/skip.ts";
+import { SmallDisk, smallDiskMissing } from "../support/small_disk.ts";
 import { TempFolder } from "../support/temp.ts";
+import { until } from "../support/until.ts";
 
 Deno.test("a file system is waited for in this thread only after it was quick, until it is slow", async () => {
   let nowMs = 0;
@@ -51,4 +54,47 @@ Deno.test("a sink in memory keeps the end, and needs no waiting", () => {
   }
   assert.equal(sink.finish(), null);
   assert.equal(new TextDecoder().decode(sink.bytes), "[4 bytes of output left out]\nefghi");
+});
+
+Deno.test({
+  ...needs(smallDiskMissing === null, smallDiskMissing ?? "", "a sink waits for room if it may"),
+  fn: async () => {
+    await using folder = await TempFolder.create();
+    await using disk = await SmallDisk.mount(folder.join("disk"), "size=64k");
+    const bytes = someBytes(100_000);
+    let said: string[] = [];
+    const stop = new AbortController();
+    const patience = {
+      signal: stop.signal,
+      began: (why: string) => void said.push(why),
+      ended: () => void said.push("ended"),
+    };
+    const path = `${disk.path}/to`;
+    const isFull = "No space left on device (os error 28)";
+    const impatient = new FileSink(path, 0o640);
+    await impatient.take(bytes);
+    assert.equal(await impatient.finish(), isFull);
+
+    const sink = new FileSink(path, 0o640, patience);
+    await sink.take(bytes.subarray(0, 50_000));
+    const taking = sink.take(bytes.subarray(50_000));
+    await until(() => said.length > 0, { what: "a full disk" });
+    assert.deepEqual(said, [isFull]);
+    await disk.resize("1m");
+    await taking;
+    assert.equal(await sink.finish(), null);
+    assert.deepEqual(said, [isFull, "ended"]);
+    assert.deepEqual(await Deno.readFile(path), bytes);
+
+    // It is told to wait no longer.
+    said = [];
+    const stopped = new FileSink(`${disk.path}/other`, 0o640, patience);
+    const waiting = stopped.take(new Uint8Array(2_000_000));
+    await until(() => said.length > 0, { what: "a full disk" });
+    stop.abort();
+    await waiting;
+    assert.equal(await stopped.finish(), isFull);
+    assert.deepEqual(said, [isFull, "ended"]);
+    assert.deepEqual([...Deno.readDirSync(disk.path)].map(({ name }) => name), ["to"]);
+  },
 });

@@ -6,6 +6,8 @@ import { gpuFeatures } from "../../worker/features.ts";
 import { listedManagers } from "../../worker/find_manager.ts";
 import { runWorker } from "../../worker/run.ts";
 import { deadPort, type ScriptedLink, ScriptedManager } from "../support/scripted_manager.ts";
+import { needs } from "../support/skip.ts";
+import { SmallDisk, smallDiskMissing } from "../support/small_disk.ts";
 import { TestBed, type Wqx } from "../support/wqx.ts";
 
 const quick = ["--min-backoff", "20ms", "--max-backoff", "50ms", "--disk", "100"];
@@ -264,7 +266,10 @@ Deno.test("what has no effect is said once; what cannot be had is refused before
 Deno.test("a wrong command line of a worker gets one sentence, and exit code 2", async () => {
   await using bed = await TestBed.create();
   const cases: [string[], RegExp][] = [
-    [[], /^Say whom to serve: HOST PORT, "HOST:PORT;HOST:PORT", or -M with a project name$/],
+    [
+      [],
+      /^Say whom to serve: --join TOKEN, HOST PORT, "HOST:PORT;HOST:PORT", or -M with a project/,
+    ],
     [["node1"], /^Cannot tell which manager to serve: "node1" is no manager: write HOST:PORT/],
     [["node1", "many"], /^"many" is not a port: write 9123/],
     [["node1:1", "-M", "ana"], /^Give either -M "ana" or the manager "node1:1", not both$/],
@@ -300,6 +305,24 @@ Deno.test("a wrong command line of a worker gets one sentence, and exit code 2",
   const cores = await bed.run(["worker", "a:1"], { env: { CORES: "many" } });
   assert.match(cores.stderr, /^environment CORES: "many" is not a whole number/);
   await bed.clean();
+});
+
+Deno.test({
+  ...needs(
+    smallDiskMissing === null,
+    smallDiskMissing ?? "",
+    "a worker that finds no room for its workspace leaves nothing of it",
+  ),
+  fn: async () => {
+    await using bed = await TestBed.create();
+    // Room for the disk's own folder, and two more of the many that a workspace has.
+    await using disk = await SmallDisk.mount(bed.folder.join("disk"), "nr_inodes=3");
+    const { code, stderr } = await bed.run(["worker", "a:1", "-s", disk.path]);
+    assert.equal(code, 2);
+    assert.match(stderr, /^Cannot make a workspace in .*disk: No space left on device/);
+    assert.deepEqual([...Deno.readDirSync(disk.path)], []);
+    await bed.clean();
+  },
 });
 
 Deno.test("the models of the gpus are features, each once", async () => {

@@ -1,8 +1,10 @@
 /**
- * `deno task sim --seed N [--count M]`: the worlds of M seeds from N on. Ends with the seed that
- * failed, if one did.
+ * `deno task sim --seed N`: the world of one seed, and what goes wrong in it; `--log`: all that its
+ * managers do. `--count M` runs M worlds, `--minutes N` as many as there is time for, every
+ * `--step`-th seed. Ends with the seed that failed, if one did.
  */
 import { parseArgs } from "node:util";
+import type { Faults } from "./faults.ts";
 import { runSeed } from "./world.ts";
 
 const { values } = parseArgs({
@@ -10,22 +12,42 @@ const { values } = parseArgs({
   options: {
     seed: { type: "string", default: "1" },
     count: { type: "string" },
+    minutes: { type: "string" },
+    step: { type: "string", default: "1" },
     log: { type: "boolean", default: false },
   },
 });
 const first = Number(values.seed);
-const count = values.count === undefined ? 1 : Number(values.count);
+const step = Number(values.step);
+const isSingle = values.count === undefined && values.minutes === undefined;
+const countMax = values.minutes !== undefined ? Infinity : Number(values.count ?? 1);
 const startedMs = performance.now();
-const print = (text: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
+const untilMs = values.minutes === undefined
+  ? Infinity
+  : startedMs + Number(values.minutes) * 60_000;
 
-for (let seed = first; seed < first + count; seed++) {
+function print(text: string): void {
+  const bytes = new TextEncoder().encode(`${text}\n`);
+  for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
+}
+
+function describe(faults: Faults): string {
+  const drawn = Object.entries(faults).filter(([, value]) => value !== 0 && value !== Infinity);
+  return drawn.map(([name, value]) =>
+    `  ${name} ${typeof value === "number" ? Number(value.toPrecision(3)) : value}`
+  ).join("\n");
+}
+
+let count = 0;
+for (; count < countMax && performance.now() < untilMs; count++) {
+  const seed = first + count * step;
   try {
-    const outcome = runSeed(seed);
-    if (count === 1) {
-      print(Deno.inspect(outcome.faults));
-      if (values.log) print(outcome.log.join("\n"));
-      print(`seed ${seed}: ${outcome.log.length} actions in ${outcome.virtualMs / 1000} s`);
-    }
+    const outcome = runSeed(seed, { logs: values.log });
+    if (!isSingle) continue;
+    print(`What may go wrong:\n${describe(outcome.faults)}\nWhat did:`);
+    for (const [what, times] of outcome.happened) print(`  ${what} ${times} times`);
+    if (values.log) print(outcome.log.join("\n"));
+    print(`seed ${seed}: over after ${(outcome.virtualMs / 1000).toFixed(0)} s`);
   } catch (error) {
     print(error instanceof Error ? error.stack ?? error.message : String(error));
     print(`seed ${seed} failed: deno task sim --seed ${seed}`);

@@ -13,6 +13,9 @@ import type { Scheduler } from "../../core/scheduler/machine.ts";
 import { isCurrent, mayShare } from "../../core/scheduler/pieces.ts";
 import type { Task, TaskEnd, TaskInput, TaskSpec } from "../../core/scheduler/tasks.ts";
 import { bytesOf } from "../support/builders.ts";
+import { checkPromises } from "./checks.ts";
+import type { SimDisk } from "./disk.ts";
+import { Freezer } from "./freezer.ts";
 import { listOf, piecesOf } from "./pieces.ts";
 import type { Timeline } from "./timeline.ts";
 import type { End, Wire } from "./wire.ts";
@@ -23,10 +26,24 @@ interface Line {
   wire: Wire | null;
   place: Place;
   pieces: Uint8Array[];
+  /** A file is being written: nothing is read meanwhile. */
+  writing: boolean;
 }
+
+/** Decisions between two looks at everything that must hold. */
+const decisionsPerCheck = 4;
 
 export interface SimManagerOptions {
   readonly scheduler: Scheduler;
+  readonly disk: SimDisk;
+  /** Its tasks are numbered from here on. */
+  readonly firstTask: number;
+  /** Time of one write. */
+  readonly diskMs: () => number;
+  /** Whether keeping an output fails this time. */
+  readonly unstored: () => boolean;
+  /** Names of inputs that could not be read. */
+  readonly unread: Set<string>;
   /** Whether reading an input fails this time. */
   readonly unreadable: () => boolean;
   readonly returned: (task: Task, end: TaskEnd) => void;
@@ -35,20 +52,56 @@ export interface SimManagerOptions {
 }
 
 export class SimManager {
-  /** The manager's disk, by path. */
-  readonly files = new Map<string, Uint8Array>();
+  /** While true no task is dispatched. */
+  paused = false;
   readonly #lines = new Map<WorkerId, Line>();
-  #nextTask = 1;
+  readonly #freezer: Freezer;
+  #nextTask: number;
   #nextWorker = 1;
   #scheduling = false;
+  #decisions = 0;
+  #dead = false;
   readonly #actions: ManagerAction[] = [];
 
   constructor(private readonly timeline: Timeline, private readonly options: SimManagerOptions) {
+    this.#freezer = new Freezer(timeline);
+    this.#nextTask = options.firstTask;
     const tick = () => {
+      if (this.#dead) return;
       this.#deliver({ type: "tick" });
       this.timeline.in(1000, tick);
     };
     timeline.in(1000, tick);
+  }
+
+  get scheduler(): Scheduler {
+    return this.options.scheduler;
+  }
+
+  get disk(): SimDisk {
+    return this.options.disk;
+  }
+
+  get isDead(): boolean {
+    return this.#dead;
+  }
+
+  /** No other manager of this world had a task of this number. */
+  get nextTask(): number {
+    return this.#nextTask;
+  }
+
+  /** Killed: it does nothing any more, and the system closes its links. */
+  die(): void {
+    this.#dead = true;
+    const lines = [...this.#lines.values()];
+    this.#lines.clear();
+    for (const { wire } of lines) wire?.cut();
+  }
+
+  /** SIGSTOP, and SIGCONT after so long; what comes meanwhile waits. */
+  freeze(ms: number): void {
+    this.#freezer.freeze(ms);
   }
 
   submit(spec: TaskSpec): TaskId {
@@ -69,27 +122,33 @@ export class SimManager {
   accept(address: string): { end: End; plug: (wire: Wire) => void } {
     const worker = workerId(`w${this.#nextWorker++}`);
     const decoder = new Decoder<ToManager>(new ToManagerGrammar());
-    const line: Line = { decoder, wire: null, place: { kind: "nobody" }, pieces: [] };
+    const place: Place = { kind: "nobody" };
+    const line: Line = { decoder, wire: null, place, pieces: [], writing: false };
     this.#lines.set(worker, line);
     this.#deliver({ type: "link_opened", worker, address });
     const end: End = {
-      received: (bytes) => this.#received(worker, line, bytes),
-      closed: () => this.#closed(worker, "it closed the connection"),
+      received: (bytes) => {
+        line.decoder.feed(bytes);
+        this.#freezer.whenAwake(() => this.#read(worker, line));
+      },
+      closed: () => {
+        this.#freezer.whenAwake(() => this.#closed(worker, "it closed the connection"));
+      },
     };
     return { end, plug: (wire) => line.wire = wire };
   }
 
-  #received(worker: WorkerId, line: Line, bytes: Uint8Array): void {
-    if (!this.#lines.has(worker)) return;
-    line.decoder.feed(bytes);
+  #read(worker: WorkerId, line: Line): void {
     try {
-      for (let m = line.decoder.next(); m !== null; m = line.decoder.next()) {
+      while (!line.writing && this.#lines.has(worker)) {
+        const m = line.decoder.next();
+        if (m === null) return;
         if (m.type !== "payload") {
           this.#deliver({ type: "received", worker, message: m });
           continue;
         }
-        line.pieces.push(m.bytes.slice());
-        if (m.last) this.#stored(worker, line);
+        line.pieces.push(m.bytes);
+        if (m.last) this.#store(worker, line);
       }
     } catch (error) {
       if (!(error instanceof PeerProtocolError)) throw error;
@@ -98,15 +157,26 @@ export class SimManager {
     }
   }
 
-  #stored(worker: WorkerId, line: Line): void {
+  #store(worker: WorkerId, line: Line): void {
     const bytes = concat(line.pieces);
     line.pieces = [];
     const { place } = line;
-    if (place.kind === "file") this.files.set(place.path, bytes);
-    const stored = place.kind === "printed"
-      ? { kind: "printed", bytes } as const
-      : { kind: "file" } as const;
-    this.#deliver({ type: "stored", worker, stored });
+    if (place.kind !== "file") {
+      const stored = place.kind === "printed" ? { kind: "printed", bytes } as const : file;
+      this.#deliver({ type: "stored", worker, stored });
+      return;
+    }
+    const { disk, diskMs, unstored } = this.options;
+    line.writing = true;
+    this.timeline.in(diskMs(), () => {
+      this.#freezer.whenAwake(() => {
+        line.writing = false;
+        if (!this.#lines.has(worker)) return;
+        const kept = disk.write(place.path, bytes) && !unstored();
+        this.#deliver({ type: "stored", worker, stored: kept ? file : noRoom });
+        this.#read(worker, line);
+      });
+    });
   }
 
   #closed(worker: WorkerId, why: string): void {
@@ -115,16 +185,27 @@ export class SimManager {
   }
 
   #deliver(event: ManagerEvent): void {
-    const { scheduler } = this.options;
-    this.#perform(scheduler.handle(event, this.timeline.nowMs));
-    checkScheduler(scheduler);
-    if (this.#scheduling) return;
-    this.#scheduling = true;
-    this.timeline.in(0, () => {
-      this.#scheduling = false;
-      this.#perform(scheduler.schedule(this.timeline.nowMs));
-      checkScheduler(scheduler);
+    this.#freezer.whenAwake(() => {
+      if (this.#dead) return;
+      this.#perform(this.scheduler.handle(event, this.timeline.nowMs));
+      this.#check();
+      if (this.#scheduling) return;
+      this.#scheduling = true;
+      this.timeline.in(0, () => this.#freezer.whenAwake(() => this.#schedule()));
     });
+  }
+
+  #schedule(): void {
+    this.#scheduling = false;
+    if (this.#dead || this.paused) return;
+    this.#perform(this.scheduler.schedule(this.timeline.nowMs));
+    this.#check();
+  }
+
+  #check(): void {
+    if (++this.#decisions % decisionsPerCheck !== 0) return;
+    checkScheduler(this.scheduler);
+    checkPromises(this.scheduler);
   }
 
   #perform(actions: readonly ManagerAction[]): void {
@@ -143,7 +224,8 @@ export class SimManager {
       case "too_large":
         return;
       case "returned":
-        return this.options.returned(action.task, action.end);
+        this.options.returned(action.task, action.end);
+        return;
     }
     const line = this.#lines.get(action.worker);
     if (line === undefined) return;
@@ -174,8 +256,9 @@ export class SimManager {
     { worker, id, inputs, block }: Extract<ManagerAction, { type: "dispatch" }>,
   ): void {
     for (const [i, input] of inputs.entries()) {
-      const bytes = this.#read(input);
+      const bytes = this.#open(input);
       if (bytes === null) {
+        for (const { cacheName } of inputs.slice(i)) this.options.unread.add(cacheName);
         const unsent = inputs.slice(i).map((rest) => rest.cacheName);
         const why = "it cannot be read";
         this.timeline.in(0, () => {
@@ -201,7 +284,7 @@ export class SimManager {
   /** Whether the worker has this content of an earlier link. */
   #letTake(worker: WorkerId, cacheName: string, bytes: Uint8Array, wire: Wire): boolean {
     const sha256 = sha256Of(bytes);
-    if (!this.options.scheduler.workers.get(worker)?.holds.has(sha256)) return false;
+    if (!this.scheduler.workers.get(worker)?.holds.has(sha256)) return false;
     this.#deliver({ type: "taken", worker, cacheName, sha256 });
     const take = { type: "fetch", from: "kept", source: sha256, cacheName, mode: 0o644 } as const;
     wire.send("worker", encodeToWorker(take));
@@ -216,7 +299,7 @@ export class SimManager {
     bytes: Uint8Array,
     wire: Wire,
   ): boolean {
-    const state = this.options.scheduler.workers.get(worker);
+    const state = this.scheduler.workers.get(worker);
     if (state === undefined || source.kind !== "file") return false;
     if (!mayShare(state, cacheName, heldBytesMin)) return false;
     const pieces = listOf(bytes);
@@ -230,22 +313,25 @@ export class SimManager {
     wire: Wire,
     { worker, offer, lacking }: Extract<ManagerAction, { type: "fill" }>,
   ): void {
-    const state = this.options.scheduler.workers.get(worker);
+    const state = this.scheduler.workers.get(worker);
     if (state === undefined || !isCurrent(state, offer)) return;
     const { cacheName, path } = offer;
-    const file = this.options.unreadable() ? undefined : this.files.get(path);
+    const file = this.options.unreadable() ? undefined : this.disk.read(path);
     const pieces = file === undefined ? [] : piecesOf(file);
     const bytes = concat(pieces.filter((_, i) => lacking.includes(i)));
     wire.send("worker", encodeToWorker({ type: "fill", cacheName, length: bytes.length }));
     wire.send("worker", bytes);
   }
 
-  #read({ source }: TaskInput): Uint8Array | null {
+  #open({ source }: TaskInput): Uint8Array | null {
     if (this.options.unreadable()) return null;
     if (source.kind === "buffer") return source.bytes;
-    return source.kind === "file" ? this.files.get(source.path) ?? null : null;
+    return source.kind === "file" ? this.disk.read(source.path) ?? null : null;
   }
 }
+
+const file = { kind: "file" } as const;
+const noRoom = { kind: "failed", why: "there is no room" } as const;
 
 function brief(action: ManagerAction): string {
   switch (action.type) {

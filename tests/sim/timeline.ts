@@ -20,7 +20,9 @@ export class Timeline {
     this.at(this.#nowMs + delayMs, happen);
   }
 
+  /** At `Infinity`: never. */
   at(atMs: number, happen: () => void): void {
+    if (atMs === Infinity) return;
     this.#heap.push({ atMs, order: this.#order++, happen });
     this.#rise(this.#heap.length - 1);
   }

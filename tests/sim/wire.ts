@@ -6,6 +6,11 @@ import type { Timeline } from "./timeline.ts";
 /** Begin and end of what is sent at once, where it is cut finely; bytes. */
 const edgeBytes = 40;
 
+/** After which a system gives up on what is never acknowledged. */
+const unacknowledgedMs = 60_000;
+/** The same for links on which nobody has anything to say: Linux asks after two hours. */
+const keepaliveMs = 7_875_000;
+
 export interface End {
   received(bytes: Uint8Array): void;
   closed(): void;
@@ -24,6 +29,8 @@ export class Wire {
   #open = true;
   /** Sides to which nothing comes through any more, without a word. */
   readonly #deaf = new Set<Side>();
+  /** Sides that will hear of the end, because what they sent was never acknowledged. */
+  #givingUp: Set<Side> | null = null;
   #stalledUntilMs = 0;
   readonly #courses: Readonly<Record<Side, Course>> = {
     manager: { lastMs: -1, arriving: [] },
@@ -39,6 +46,11 @@ export class Wire {
 
   /** The bytes must stay as they are. */
   send(to: Side, bytes: Uint8Array): void {
+    if (this.#givingUp !== null) this.#giveUp(other(to), this.#givingUp);
+    if (bytes.length > 0 && this.rng() >= this.faults.inPieces) {
+      if (this.#open) this.#later(to, bytes);
+      return;
+    }
     for (let at = 0; at < bytes.length && this.#open;) {
       const left = bytes.length - at;
       // Tiny pieces matter around line ends; the inside of a long payload may come at once.
@@ -52,7 +64,7 @@ export class Wire {
 
   /** One side closes: what it sent before still arrives, then the other side hears of it. */
   close(by: Side): void {
-    if (this.#open) this.#later(by === "manager" ? "worker" : "manager", null);
+    if (this.#open) this.#later(other(by), null);
   }
 
   /** Breaks now, in the middle of whatever is under way. */
@@ -69,8 +81,24 @@ export class Wire {
     for (const side of sides) this.#deaf.add(side);
   }
 
+  /** A router has forgotten it: who sends is told a while later, who only waits much later. */
+  forget(): void {
+    if (!this.#open || this.#givingUp !== null) return;
+    this.deafen("manager", "worker");
+    this.#givingUp = new Set();
+    this.timeline.in(keepaliveMs, () => {
+      for (const side of ["manager", "worker"] as const) this.ends[side].closed();
+    });
+  }
+
   stall(ms: number): void {
     this.#stalledUntilMs = this.timeline.nowMs + ms;
+  }
+
+  #giveUp(side: Side, givingUp: Set<Side>): void {
+    if (givingUp.has(side)) return;
+    givingUp.add(side);
+    this.timeline.in(unacknowledgedMs, () => this.ends[side].closed());
   }
 
   #later(to: Side, bytes: Uint8Array | null): void {
@@ -99,4 +127,8 @@ export class Wire {
       this.ends[to].closed();
     }
   }
+}
+
+function other(side: Side): Side {
+  return side === "manager" ? "worker" : "manager";
 }

@@ -16,8 +16,10 @@ import type {
   WorkerEvent,
   WorkerIdentity,
 } from "../../core/worker/actions.ts";
+import { keptNamePrefix } from "../../core/worker/keeping.ts";
 import { WorkerMachine } from "../../core/worker/machine.ts";
 import { pieceName } from "../../core/pieces.ts";
+import { Freezer } from "./freezer.ts";
 import { askedIn, cannotStart, monitored } from "./monitored.ts";
 import { piecesOf } from "./pieces.ts";
 import type { Timeline } from "./timeline.ts";
@@ -35,8 +37,12 @@ export interface Effect {
   readonly memoryMb?: number;
 }
 
+type StepEvent = Extract<WorkerEvent, { type: "staged_in" | "exited" | "staged_out" }>;
+
 export interface SimWorkerOptions {
   readonly identity: WorkerIdentity;
+  /** So far its calendar is ahead. */
+  readonly calendarAheadMs: () => number;
   /** Factor on the time of everything. */
   readonly slowness: number;
   readonly execute: (command: string, sandbox: Files) => Effect;
@@ -52,11 +58,19 @@ export interface SimWorkerOptions {
   readonly keptGarbled: () => boolean;
   /** Whether a file that was put together gets its name unseen. */
   readonly gullible: boolean;
+  /** Names of files that their manager could not read at some time: tasks may have come without. */
+  readonly unread: ReadonlySet<string>;
+  /** It does not hear that it should forget a task. */
+  readonly deafToKill: boolean;
+  /** So long it keeps tasks when a link breaks; 0: not at all. */
+  readonly keepTasksMs: number;
   /** The link is over: by the manager, by a fault, or because the worker left. */
   readonly gone: (terminate: boolean) => void;
 }
 
 interface Attempt {
+  /** Its number now. */
+  taskId: number;
   readonly sandbox: Files;
   printed: Uint8Array;
   forgotten: boolean;
@@ -71,15 +85,21 @@ interface Assembly {
   found: (Uint8Array | null)[] | null;
 }
 
+/** The same bytes are asked for again and again. */
+const hashes = new WeakMap<Uint8Array, string>();
+
 export function sha256Of(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
+  let hash = hashes.get(bytes);
+  if (hash === undefined) {
+    hash = createHash("sha256").update(bytes).digest("hex");
+    hashes.set(bytes, hash);
+  }
+  return hash;
 }
 
-/** One link of one worker. */
 export class SimWorker {
-  readonly end: End;
   readonly #machine: WorkerMachine;
-  readonly #decoder = new Decoder<ToWorker>(new ToWorkerGrammar());
+  #decoder = new Decoder<ToWorker>(new ToWorkerGrammar());
   readonly #cache: Files = new Map();
   readonly #attempts = new Map<number, Attempt>();
   /** Names of the cache whose bytes came from the manager. */
@@ -87,21 +107,41 @@ export class SimWorker {
   /** To be taken from what is kept, when a task needs them. */
   readonly #sources = new Map<string, FetchMessage>();
   readonly #assemblies = new Map<string, Assembly>();
+  /** Names that it was sent and does not have, through no fault of the manager. */
+  readonly #missed = new Set<string>();
   #storing: {
     readonly name: string;
     readonly pieces: Uint8Array[];
     /** It is what this one lacks; `null`: nobody asked for it. */
     readonly filling?: Assembly | null;
   } | null = null;
+  readonly #freezer: Freezer;
   #wire: Wire | null = null;
   #alive = true;
+  /** Counts links. */
+  #links = 0;
+  #isTicking = false;
+  /** It has lost its manager, and has tasks for the next one. */
+  isKeeping = false;
 
   constructor(private readonly timeline: Timeline, private readonly options: SimWorkerOptions) {
-    const limits = { idleTimeoutMs: 900_000 };
+    const keepTasksMs = options.foreign ? 0 : options.keepTasksMs;
+    const limits = { idleTimeoutMs: 900_000, keepTasksMs };
     this.#machine = new WorkerMachine(options.identity, limits, timeline.nowMs);
-    this.end = {
-      received: (bytes) => this.#received(bytes),
-      closed: () => this.#leave(false),
+    this.#freezer = new Freezer(timeline);
+  }
+
+  /** Of its next link. */
+  newEnd(): End {
+    const link = ++this.#links;
+    const onLink = (happen: () => void) => {
+      this.#freezer.whenAwake(() => {
+        if (link === this.#links) happen();
+      });
+    };
+    return {
+      received: (bytes) => onLink(() => this.#received(bytes)),
+      closed: () => onLink(() => this.#lose()),
     };
   }
 
@@ -110,10 +150,15 @@ export class SimWorker {
     // As if they were large, which takes simulated links too long.
     const holds = [...this.options.kept.keys()]
       .map((sha256) => ({ bytes: heldBytesMin, sha256 }));
+    if (this.isKeeping) this.#machine.relink(this.options.identity, this.timeline.nowMs);
+    this.isKeeping = false;
     this.#deliver({ type: "connected", holds });
+    if (this.#isTicking) return;
+    this.#isTicking = true;
     const tick = () => {
       if (!this.#alive) return;
-      this.#deliver({ type: "tick", epochMs: this.timeline.nowMs });
+      const epochMs = this.timeline.nowMs + this.options.calendarAheadMs();
+      this.#freezer.whenAwake(() => this.#deliver({ type: "tick", epochMs }));
       this.timeline.in(5000, tick);
     };
     this.timeline.in(5000, tick);
@@ -124,20 +169,32 @@ export class SimWorker {
     this.#alive = false;
   }
 
+  /** SIGSTOP to it and its tasks, and SIGCONT after so long. */
+  freeze(ms: number): void {
+    this.#freezer.freeze(ms);
+  }
+
+  /** Tasks that it has a sandbox for; none once it is gone. */
+  get taskCount(): number {
+    return this.#alive ? this.#machine.taskCount : 0;
+  }
+
   #received(bytes: Uint8Array): void {
     if (!this.#alive) return;
     this.#decoder.feed(bytes);
     try {
       for (let m = this.#decoder.next(); m !== null && this.#alive; m = this.#decoder.next()) {
         if (m.type !== "payload") {
-          this.#deliver({ type: "received", message: m });
+          const unheard = this.options.deafToKill && m.type === "kill";
+          if (!unheard) this.#deliver({ type: "received", message: m });
           continue;
         }
         const { name, pieces, filling } = this.#storing!;
-        pieces.push(m.bytes.slice());
+        pieces.push(m.bytes);
         if (!m.last) continue;
         if (filling !== undefined) this.#complete(filling, concat(pieces));
         else if (!this.options.storeFails()) this.#keep(name, concat(pieces));
+        else this.#missed.add(name);
       }
     } catch (error) {
       if (!(error instanceof PeerProtocolError)) throw error;
@@ -190,6 +247,16 @@ export class SimWorker {
       case "stage_out":
         this.#stageOut(action.task);
         break;
+      case "adopt": {
+        const attempt = this.#attempts.get(action.from)!;
+        this.#attempts.delete(action.from);
+        this.#attempts.set(action.task.taskId, attempt);
+        attempt.taskId = action.task.taskId;
+        break;
+      }
+      case "restage":
+        this.#restage(action);
+        break;
       case "forget": {
         const attempt = this.#attempts.get(action.taskId);
         if (attempt !== undefined) attempt.forgotten = true;
@@ -224,6 +291,7 @@ export class SimWorker {
 
   #stageIn(task: TaskBlock): void {
     const attempt: Attempt = {
+      taskId: task.taskId,
       sandbox: new Map(),
       printed: new Uint8Array(0),
       forgotten: false,
@@ -243,11 +311,18 @@ export class SimWorker {
       for (const { cacheName, sandboxName } of task.inputs) {
         this.#takeKept(cacheName);
         const bytes = this.#cache.get(cacheName);
-        if (bytes === undefined) trouble = `${cacheName} is not in the cache`;
+        if (bytes === undefined) trouble = this.#whyMissing(cacheName);
         else attempt.sandbox.set(sandboxName, bytes);
       }
       return { type: "staged_in", taskId: task.taskId, trouble };
     });
+  }
+
+  #whyMissing(cacheName: string): string {
+    if (!this.#missed.has(cacheName) && !this.options.unread.has(cacheName)) {
+      throw new Error(`${cacheName} should be in the cache of a worker, and was never sent`);
+    }
+    return `${cacheName} is not in the cache`;
   }
 
   #keep(name: string, bytes: Uint8Array): void {
@@ -268,8 +343,9 @@ export class SimWorker {
     const assembly: Assembly = { offer, found: null };
     this.#sources.delete(cacheName);
     this.#assemblies.set(cacheName, assembly);
-    this.timeline.in(this.options.slowness, () => {
-      if (!this.#alive) return;
+    const link = this.#links;
+    this.#later(this.options.slowness, () => {
+      if (link !== this.#links) return;
       const there = new Map<string, Uint8Array>();
       const sent = [...this.#sent].map((name) => this.#cache.get(name)!);
       for (const file of [...this.options.kept.values(), ...sent]) {
@@ -297,6 +373,7 @@ export class SimWorker {
       this.#keep(cacheName, bytes);
       this.#deliver({ type: "fetched", cacheName, bytes: bytes.length, wallMs: 1 });
     } else {
+      this.#missed.add(cacheName);
       this.#deliver({ type: "fetch_failed", cacheName, why: "it has another hash" });
     }
   }
@@ -308,6 +385,7 @@ export class SimWorker {
     const bytes = this.options.kept.get(source.source);
     this.options.kept.delete(source.source);
     if (bytes === undefined || this.options.keptGarbled()) {
+      this.#missed.add(cacheName);
       this.#deliver({ type: "fetch_failed", cacheName, why: "it has changed" });
     } else {
       this.#keep(cacheName, bytes);
@@ -361,6 +439,18 @@ export class SimWorker {
     });
   }
 
+  #restage({ from, task }: Extract<WorkerAction, { type: "restage" }>): void {
+    const attempt = this.#attempts.get(task.taskId)!;
+    this.#after(1, attempt, () => {
+      for (const [i, { cacheName }] of from.outputs.entries()) {
+        const bytes = this.#cache.get(cacheName);
+        this.#remove(cacheName);
+        if (bytes !== undefined) this.#cache.set(task.outputs[i]!.cacheName, bytes);
+      }
+      return { type: "staged_out", taskId: task.taskId, printedBytes: attempt.printed.length };
+    });
+  }
+
   #sendCached(name: string): void {
     const bytes = this.#cache.get(name);
     if (bytes === undefined) {
@@ -381,11 +471,19 @@ export class SimWorker {
   }
 
   /** Something that takes time; forgotten attempts report nothing. */
-  #after(ms: number, attempt: Attempt, work: () => WorkerEvent | null): void {
-    this.timeline.in(ms * this.options.slowness, () => {
-      if (attempt.forgotten || !this.#alive) return;
+  #after(ms: number, attempt: Attempt, work: () => StepEvent | null): void {
+    this.#later(ms * this.options.slowness, () => {
+      if (attempt.forgotten) return;
       const event = work();
-      if (event !== null) this.#deliver(event);
+      if (event !== null) this.#deliver({ ...event, taskId: attempt.taskId });
+    });
+  }
+
+  #later(ms: number, work: () => void): void {
+    this.timeline.in(ms, () => {
+      this.#freezer.whenAwake(() => {
+        if (this.#alive) work();
+      });
     });
   }
 
@@ -393,13 +491,43 @@ export class SimWorker {
     this.#wire!.send("manager", bytes);
   }
 
-  #leave(terminate: boolean): void {
+  /** The link broke. */
+  #lose(): void {
     if (!this.#alive) return;
-    this.#alive = false;
+    this.#links++;
+    this.#deliver({ type: "lost" });
+    const settle = () => {
+      if (this.#machine.staging.length > 0) this.#later(1, settle);
+      else if (this.#machine.taskCount === 0) this.#leave(false);
+      else this.#comeBack();
+    };
+    settle();
+  }
+
+  #comeBack(): void {
+    this.isKeeping = true;
+    this.#decoder = new Decoder<ToWorker>(new ToWorkerGrammar());
+    this.#storing = null;
+    this.#keepSent();
+    for (const name of [...this.#cache.keys()]) {
+      if (!name.startsWith(keptNamePrefix)) this.#remove(name);
+    }
+    this.#sources.clear();
+    this.#assemblies.clear();
+    this.options.gone(false);
+  }
+
+  #keepSent(): void {
     for (const name of this.#sent) {
       const bytes = this.#cache.get(name)!;
       this.options.kept.set(sha256Of(bytes), bytes);
     }
+  }
+
+  #leave(terminate: boolean): void {
+    if (!this.#alive) return; // it may hear more than once
+    this.#alive = false;
+    this.#keepSent();
     this.options.gone(terminate);
   }
 }

@@ -18,7 +18,13 @@ import type {
   TaskOutput,
   TaskSpec,
 } from "../../core/scheduler/tasks.ts";
-import type { Exit, WorkerAction, WorkerEvent, WorkerIdentity } from "../../core/worker/actions.ts";
+import type {
+  Exit,
+  WorkerAction,
+  WorkerEvent,
+  WorkerIdentity,
+  WorkerLimits,
+} from "../../core/worker/actions.ts";
 import { WorkerMachine } from "../../core/worker/machine.ts";
 
 export function bytesOf(text: string): Uint8Array {
@@ -337,8 +343,19 @@ export class WorkerProbe {
   readonly machine: WorkerMachine;
   nowMs = 0;
 
-  constructor(options: Partial<WorkerIdentity> = {}, idleTimeoutMs = 900_000) {
-    this.machine = new WorkerMachine({ ...identity, ...options }, { idleTimeoutMs }, 0);
+  constructor(
+    private readonly options: Partial<WorkerIdentity> = {},
+    idleTimeoutMs = 900_000,
+    more: Partial<WorkerLimits> = {},
+  ) {
+    const limits = { idleTimeoutMs, ...more };
+    this.machine = new WorkerMachine({ ...identity, ...options }, limits, 0);
+  }
+
+  /** The link broke, and there is another. */
+  relink(): WorkerAction[] {
+    this.machine.relink({ ...identity, ...this.options }, this.nowMs);
+    return this.handle({ type: "connected" });
   }
 
   handle(event: WorkerEvent): WorkerAction[] {
@@ -416,6 +433,10 @@ export function briefWork(actions: readonly WorkerAction[]): string[] {
       case "start":
       case "stage_out":
         return `${action.type} ${action.task.taskId}`;
+      case "adopt":
+        return `adopt ${action.from} as ${action.task.taskId}`;
+      case "restage":
+        return `restage ${action.task.taskId}`;
       case "forget":
         return `forget ${action.taskId}`;
       case "send_result": {

@@ -37,6 +37,7 @@ export class TestCatalog implements AsyncDisposable {
       }),
     );
     const server = await CatalogServer.start({
+      token: null,
       store,
       facts: {
         name: "catalog.test",

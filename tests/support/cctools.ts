@@ -69,6 +69,7 @@ export function needsParts(name: string, ...parts: readonly Part[]): ReturnType<
 }
 
 export interface RealWorkerOptions {
+  readonly host?: string;
   readonly cores?: number;
   readonly diskMb?: number;
   readonly passwordFile?: string;
@@ -80,14 +81,15 @@ export interface RealWorkerOptions {
 export function startRealWorker(
   bed: TestBed,
   port: number,
-  { cores = 2, diskMb = 1000, passwordFile, args = [], env = {} }: RealWorkerOptions = {},
+  { host = "127.0.0.1", cores = 2, diskMb = 1000, passwordFile, args = [], env = {} }:
+    RealWorkerOptions = {},
 ): Wqx {
   return bed.start([
     ...["--single-shot", "-t", "60", "--cores", String(cores), "--memory", "1000"],
     ...["--disk", String(diskMb)],
     ...(passwordFile === undefined ? [] : ["--password", passwordFile]),
     ...args,
-    "127.0.0.1",
+    host,
     String(port),
   ], { command: ["work_queue_worker"], env });
 }

@@ -27,6 +27,8 @@ export interface World {
   readonly eventsMax: number;
   readonly postprocess: boolean;
   readonly alike: boolean;
+  /** Merges of more parts outgrow their task; 1: all do, unless they ask for enough. */
+  readonly partsMax?: number;
 }
 
 export interface JournaledWorld extends World {
@@ -80,6 +82,8 @@ interface Held {
 }
 
 export class JournaledRun {
+  /** False: it dies before it can remove what was merged. */
+  removes = true;
   #run: AnalysisRun;
   #open: Item[] = [];
   #frames: Uint8Array[];
@@ -168,7 +172,7 @@ export class JournaledRun {
     this.#append(opened(this.world.spec, this.#session));
     const memo = RunMemo.of(records, retryFailures)!;
     for (;;) {
-      const { run, open, needed } = restore(
+      const { run, open, needed, used } = restore(
         this.world.spec,
         this.world.postprocess,
         memo,
@@ -181,6 +185,7 @@ export class JournaledRun {
       if (lost.length === 0) {
         this.#run = run;
         this.#open = [...open];
+        if (run.leftOut.length === 0) { for (const { path } of used) this.#files.delete(path); }
         for (const item of open) this.#noteCut(item);
         break;
       }
@@ -221,20 +226,22 @@ export class JournaledRun {
       this.#append({ type: "stopped", why: this.#run.stopped });
     }
     for (const split of this.#run.takeSplits()) this.#append(this.#records.splitOf(split));
+    const { partsMax } = this.#run;
+    if (partsMax < Infinity) this.#append({ type: "narrowed", partsMax });
     this.#append({
       type: "ended",
       item: record,
-      got,
+      got: this.#run.isTakenUp(item) ? { kind: "nothing" } : got,
       task: { item: "", what: "", category: "processing", end: got.kind, attempts: [] } as never,
       category: "processing",
       lessons: [],
     });
     const keeps = this.#run.stopped !== null || this.#run.leftOut.length > 0;
-    if (!keeps) { for (const { path } of used) this.#files.delete(path); }
+    if (!keeps && this.removes) { for (const { path } of used) this.#files.delete(path); }
   }
 
   #got(item: Item): Got {
-    const { bad, entries, eventsMax, alike } = this.world;
+    const { bad, entries, eventsMax, alike, partsMax = Infinity } = this.world;
     if (item.kind !== "accumulate" && bad?.kind === item.kind) {
       if (this.#records.placeOf(item.file) === bad.file) return unreadable;
     }
@@ -255,6 +262,9 @@ export class JournaledRun {
         return kept(alike ? "a chunk" : `${file} ${start} ${stop}`);
       }
       case "accumulate": {
+        if (item.parts.length > partsMax && (item.request?.memoryMb ?? 0) < enoughMb) {
+          return exhausted;
+        }
         const lines = item.parts.map(({ path }) => {
           const held = this.#files.get(path);
           if (held === undefined) throw new Error(`${path} is not there to be merged`);
@@ -304,6 +314,9 @@ const unreadable: Got = {
   fault: { whose: "data", fault: "unreachable", message: "there is no such file" },
   why: "there is no such file",
 };
+
+/** For any merge. */
+const enoughMb = 400;
 
 const exhausted: Got = {
   kind: "failure",

@@ -3,6 +3,7 @@
 A run that is interrupted leaves things behind, over which a notebook's next cell falls. And
 `environment_file` needs a script that coffea looks for on PATH, when it is imported.
 """
+import random
 import sys
 
 from wqx.environment import is_wrapper_script, wrapper_script
@@ -15,6 +16,13 @@ def begin(queue):
     tools = _tools_of(queue)
     if tools is not None:
         tools.early_terminate = False
+
+
+def repeatable(queue):
+    """For a queue with a journal: coffea, which halves one chunk in ten, draws the same each run."""
+    tools = _tools_of(queue)
+    if tools is not None and hasattr(tools, "random"):
+        tools.random = random.Random(0)
 
 
 def interrupted(queue):

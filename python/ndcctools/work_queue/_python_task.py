@@ -158,9 +158,13 @@ class PythonTask(Task):
             return PythonTaskNoResult("The task ended without a value: %s" % self.result_str)
         try:
             with open(self._wq_out, "rb") as file:
-                return pickle.load(file)
+                value = pickle.load(file)
         except Exception as error:
-            return error
+            value = error
+        queue = self._wq_queue() if self._wq_queue is not None else None
+        if queue is not None and isinstance(value, Exception):
+            queue._wq_forget_result(self._wq_id)
+        return value
 
     def specify_environment(self, env_file):
         """Runs it in a packed environment, a tarball, that is unpacked once a worker.

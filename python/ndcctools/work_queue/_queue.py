@@ -2,10 +2,11 @@
 import os
 import sys
 import time
+import weakref
 from collections import OrderedDict, deque
 from itertools import count
 
-from . import _coffea07
+from . import _coffea07, _journal
 from ._client import open_client, weakly
 from ._constants import (
     WORK_QUEUE_DEFAULT_PORT,
@@ -37,6 +38,7 @@ class WorkQueue(Abstractions, Settings):
     _shutdown = False
     _info_widget = None
     _wq_client = None
+    _wq_journaled = False
 
     def __init_subclass__(cls, **keywords):
         super().__init_subclass__(**keywords)
@@ -52,13 +54,16 @@ class WorkQueue(Abstractions, Settings):
         debug_log=None,
         ssl=None,
         status_display_interval=None,
+        journal=None,
         **ignored
     ):
         """`port`: a number, 0 for any, or `(low, high)`. `shutdown`: idle workers exit at the end.
 
         `ssl`: True for a certificate of its own making, or `(key_file, cert_file)`, PEM.
-        `status_display_interval`: s between updates of the table in a notebook. Raises Exception if
-        the manager cannot start, as when the port is in use.
+        `status_display_interval`: s between updates of the table in a notebook.
+        `journal`: wqx's own; folder in which results are kept (default: the variable WQX_JOURNAL).
+        A program that died gets them back when it is run again and submits the same tasks.
+        Raises Exception if the manager cannot start, as when the port is in use.
         """
         for option in ignored:
             if option not in ("catalog", "exclusive", "logfile"):
@@ -80,6 +85,12 @@ class WorkQueue(Abstractions, Settings):
         try:
             options = _port_options(port) + _ssl_options(ssl)
             self._using_ssl = bool(options[2:])
+            folder = _journal.folder_of(journal)
+            self._wq_journaled = folder is not None
+            if folder is not None:
+                options += ["--journal", folder]
+                _journal.track_classes_by_name()
+                _coffea07.repeatable(self)
             client = open_client(options, debug_log_of(debug_log), port)
         except ValueError:
             raise
@@ -191,6 +202,9 @@ class WorkQueue(Abstractions, Settings):
             raise ValueError("Task %d is in the queue already" % task._wq_id)
         task_id = next(self._wq_ids)
         try:
+            if self._wq_journaled:
+                task._wq_options["journal"] = _journal.said_of(task)
+                task._wq_queue = weakref.ref(self)
             text, raw = task._wq_encode(task_id)
             if task._wq_row is not None:
                 task._wq_forget()
@@ -306,6 +320,12 @@ class WorkQueue(Abstractions, Settings):
             if task._wq_tag is not None:
                 tagged.setdefault(task._wq_tag, deque()).append(task_id)
             ready[task_id] = (row, printed)
+
+    def _wq_forget_result(self, task_id):
+        """The next run is not to get this result, but to run the task again."""
+        client = self._wq_client
+        if client is not None and client.failure is None:
+            client.ask("forget", [task_id])
 
     def empty(self):
         """1 if all tasks that were submitted have been returned or canceled, else 0."""

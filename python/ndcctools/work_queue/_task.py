@@ -93,6 +93,10 @@ class Task:
     _wq_printed = None
     _wq_measured = None
     _wq_allocated = None
+    # What counts for the journal in place of what the task is, see _journal.said_of.
+    _wq_journal = None
+    # Only where results are kept: a weak reference.
+    _wq_queue = None
 
     def __init__(self, command):
         self._wq_command = _text("command", command)

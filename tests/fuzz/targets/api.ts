@@ -8,7 +8,9 @@ import { assertSame, inPieces, jsonOf, orRefused, type Target } from "../target.
 
 const hello = frameStart(kind.hello, { version: 1, name: "demo", workers: [] });
 const submit = concat([
-  frameStart(kind.submit, [[1, "echo", "sim", [[2, 3, "in"]], [["/tmp/o", "o", 1]]]], { rawBytes: 3 }),
+  frameStart(kind.submit, [[1, "echo", "sim", [[2, 3, "in"]], [["/tmp/o", "o", 1]]]], {
+    rawBytes: 3,
+  }),
   new Uint8Array([97, 98, 99]),
 ]);
 
@@ -48,10 +50,17 @@ export const apiTargets: readonly Target[] = [
   },
   {
     name: "api-tasks",
-    code: ["core/api/task.ts", "core/api/fields.ts", "core/cache_names.ts", "core/tasklist/names.ts"],
+    code: [
+      "core/api/task.ts",
+      "core/api/fields.ts",
+      "core/cache_names.ts",
+      "core/tasklist/names.ts",
+    ],
     words: [
-      ..."cores memory disk gpus priority max_retries end_time start_time_min running_time env".split(" "),
-      ..."running_time_min features coprocess tag algorithm monitor_output ../x ./a a//b /tmp/x".split(" "),
+      ..."cores memory disk gpus priority max_retries end_time start_time_min running_time env"
+        .split(" "),
+      ..."running_time_min features coprocess tag algorithm monitor_output ../x ./a a//b /tmp/x"
+        .split(" "),
     ],
     isJson: true,
     seeds: [

@@ -20,8 +20,11 @@ import { parseCount, parsePorts, parseSizeMb, parseTimeMs } from "../../../core/
 import { assertSame, orRefused, type Target, textOf } from "../target.ts";
 
 const words = [
-  ...'"type" "wq_master" "wq_factory" "port" "project" "uuid" "name" "address" "lastheardfrom"'.split(" "),
-  ...'"total" "avail" "workers" "categories" "lifetime" "master_preferred_connection" by_ip'.split(" "),
+  ...'"type" "wq_master" "wq_factory" "port" "project" "uuid" "name" "address" "lastheardfrom"'
+    .split(" "),
+  ...'"total" "avail" "workers" "categories" "lifetime" "master_preferred_connection" by_ip'.split(
+    " ",
+  ),
   ..."T t C M U R D 1700000000 {} [] true null 1e999 -1 9223372036854775807 \\u0000 \0".split(" "),
 ];
 
@@ -102,17 +105,30 @@ export const catalogTargets: readonly Target[] = [
           apply(state, event);
           const again = new HistoryReader().read(lineOf(event).slice(0, -1));
           // A name with a letter and a blank in it may be two events to those who read it.
-          if (event.type !== "remove") assertSame(again, [event], "read again");
+          // Doubles without a fraction print as integers.
+          if (event.type !== "remove") assertSame(again.map(lineOf), [lineOf(event)], "read again");
         }
       }
       const kept = parseCheckpoint(text) ?? state;
-      assertSame(parseCheckpoint([...checkpointPieces(kept)].join("")), kept, "checkpoint");
+      const printed = [...checkpointPieces(kept)].join("");
+      const again = parseCheckpoint(printed);
+      assertSame(again && [...checkpointPieces(again)].join(""), printed, "checkpoint");
     },
   },
   {
     name: "catalog-targets",
     code: ["core/catalog/target.ts", "core/catalog/selection.ts", "core/status/questions.ts"],
-    words: ["/query.json", "/query/", "/history/", "/updates/", "/explain", "task", "worker", "%", "=="],
+    words: [
+      "/query.json",
+      "/query/",
+      "/history/",
+      "/updates/",
+      "/explain",
+      "task",
+      "worker",
+      "%",
+      "==",
+    ],
     seeds: [
       "/query.json",
       "/history/1700000000/query.text",
@@ -136,8 +152,31 @@ export const catalogTargets: readonly Target[] = [
   {
     name: "addresses",
     code: ["core/addresses.ts", "core/pin.ts", "core/units.ts", "core/posix_regex.ts"],
-    words: ["wqx:", "[::1]", ":9123", "a.b", ",", "9000:9100", "GB", "MB", "1e400", "min", "[[:alpha:]]", "\\{1,3\\}", "(a|b)*"],
-    seeds: ["host:9123", "[::1]:9097,a.b", "16GB", "90s", "9000:9100", "p[a-z]+(x|y)", "1.5 h", "^a.*\\$"],
+    words: [
+      "wqx:",
+      "[::1]",
+      ":9123",
+      "a.b",
+      ",",
+      "9000:9100",
+      "GB",
+      "MB",
+      "1e400",
+      "min",
+      "[[:alpha:]]",
+      "\\{1,3\\}",
+      "(a|b)*",
+    ],
+    seeds: [
+      "host:9123",
+      "[::1]:9097,a.b",
+      "16GB",
+      "90s",
+      "9000:9100",
+      "p[a-z]+(x|y)",
+      "1.5 h",
+      "^a.*\\$",
+    ],
     lengthMax: 200,
     run(bytes) {
       const text = textOf(bytes);

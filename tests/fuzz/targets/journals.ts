@@ -21,7 +21,11 @@ function summed(bytes: Uint8Array): Uint8Array {
     const length = view.getUint32(at + 4, true);
     const end = at + 12 + length;
     if (end > bytes.length) break;
-    view.setUint32(at + 8, crc32(bytes.subarray(at + 12, end), crc32(bytes.subarray(at + 4, at + 8))), true);
+    view.setUint32(
+      at + 8,
+      crc32(bytes.subarray(at + 12, end), crc32(bytes.subarray(at + 4, at + 8))),
+      true,
+    );
     at = end;
   }
   return bytes;
@@ -68,8 +72,26 @@ export const journalTargets: readonly Target[] = [
   },
   {
     name: "partial-results",
-    code: ["core/accumulator/codec.ts", "core/accumulator/json.ts", "core/histogram/uhi.ts", "core/histogram/axis.ts"],
-    words: ["wqx-acc1", "float64", "hist", "uhi_schema", "axes", "storage", "regular", "variable", "category_str", "[0,", "1e308", "-1"],
+    code: [
+      "core/accumulator/codec.ts",
+      "core/accumulator/json.ts",
+      "core/histogram/uhi.ts",
+      "core/histogram/axis.ts",
+    ],
+    words: [
+      "wqx-acc1",
+      "float64",
+      "hist",
+      "uhi_schema",
+      "axes",
+      "storage",
+      "regular",
+      "variable",
+      "category_str",
+      "[0,",
+      "1e308",
+      "-1",
+    ],
     seeds: results,
     mend: sealed,
     run(bytes) {

@@ -4,6 +4,7 @@ import { apiTargets } from "./api.ts";
 import { archiveTargets } from "./archives.ts";
 import { catalogTargets } from "./catalog.ts";
 import { commandTargets } from "./commands.ts";
+import { coprocessTargets } from "./coprocess.ts";
 import { journalTargets } from "./journals.ts";
 import { jxTargets } from "./jx.ts";
 import { monitorTargets } from "./monitor.ts";
@@ -23,5 +24,6 @@ export const targets: readonly Target[] = [
   ...packageTargets,
   ...monitorTargets,
   ...commandTargets,
+  ...coprocessTargets,
   ...rootTargets,
 ];

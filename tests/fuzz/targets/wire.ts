@@ -1,7 +1,8 @@
 /** The wire between managers and workers, both ways, the password handshake, lists of pieces. */
 import assert from "node:assert/strict";
+import { concat } from "../../../core/bytes.ts";
 import { PeerProtocolError } from "../../../core/errors.ts";
-import { PieceCutter, PieceList, PieceLister } from "../../../core/pieces.ts";
+import { entryBytes, PieceCutter, PieceList, PieceLister } from "../../../core/pieces.ts";
 import { PasswordHandshake } from "../../../core/protocol/auth.ts";
 import { Decoder, type Grammar } from "../../../core/protocol/decoder.ts";
 import { parseHolds } from "../../../core/protocol/held.ts";
@@ -25,7 +26,8 @@ const words = [
     .split(" "),
   ..."end_time wall_time invalidate-file tlq thirdput-complete queue_status GET wqx-holds wqx-take"
     .split(" "),
-  ..."wqx-pieces wqx-lacks wqx-fill wqx-measured reset -1 0644 1.5 18446744073709551615 %2E%2E".split(" "),
+  ..."wqx-pieces wqx-lacks wqx-fill wqx-measured reset -1 0644 1.5 18446744073709551615 %2E%2E"
+    .split(" "),
   "task 1\ncmd 3\nabcend\n",
   "7".repeat(64),
   "a".repeat(40),
@@ -33,6 +35,9 @@ const words = [
   " ",
   "\r\n",
 ];
+
+/** No line: the limit is 4095. */
+const tooLong = "y".repeat(5000);
 
 /** The lines of golden conversations that one end sends. */
 function conversations(from: "M" | "W"): string[] {
@@ -77,9 +82,7 @@ function decoded<M extends object>(
 /** Text of messages, with the payloads that were cut put together. */
 function textsOf(messages: readonly (object | Uint8Array[])[]): unknown[] {
   return messages.map((message) =>
-    Array.isArray(message)
-      ? message.map((bytes: Uint8Array) => bytes.toHex()).join("")
-      : message
+    Array.isArray(message) ? message.map((bytes: Uint8Array) => bytes.toHex()).join("") : message
   );
 }
 
@@ -87,18 +90,17 @@ function textsOf(messages: readonly (object | Uint8Array[])[]): unknown[] {
 function reads<M extends object>(grammar: () => Grammar<M>, encode: (message: M) => Uint8Array) {
   return (bytes: Uint8Array) => {
     const whole = decoded(grammar(), [bytes]);
+    const texts = textsOf(whole.messages);
     const cut = decoded(grammar(), inPieces(bytes));
-    assertSame(
-      [textsOf(cut.messages), cut.refused],
-      [textsOf(whole.messages), whole.refused],
-      "cut elsewhere",
+    assertSame([textsOf(cut.messages), cut.refused], [texts, whole.refused], "cut elsewhere");
+    const written = concat(
+      whole.messages.flatMap((message) => Array.isArray(message) ? message : [encode(message)]),
     );
-    for (const message of whole.messages) {
-      if (Array.isArray(message)) continue;
-      const again = decoded(grammar(), [encode(message)]);
-      assert.equal(again.refused, null, "what was read is refused when it is written");
-      assertSame(again.messages[0], message, "read again");
-    }
+    // Numbers that no machine has, and fractions of what is counted, are not written as they came.
+    if (/\d{20}|\d\.\d/.test(textOf(bytes)) || /\de\+/.test(textOf(written))) return;
+    const again = decoded(grammar(), [written]);
+    assert.equal(again.refused, null, "what was read is refused when it is written");
+    assertSame(textsOf(again.messages), texts, "read again");
   };
 }
 
@@ -114,28 +116,42 @@ function encodesInAll(message: ToWorker): Uint8Array {
 }
 
 const entry = (byte: number, length: number) =>
-  String.fromCharCode(byte).repeat(20) + "\0\0" + String.fromCharCode(length >> 8, length & 127);
+  String.fromCharCode(byte).repeat(entryBytes - 4) + "\0\0" +
+  String.fromCharCode(length >> 8, length & 127);
 
 export const wireTargets: readonly Target[] = [
   {
     name: "wire-to-worker",
     code,
     words,
-    seeds: conversations("M"),
+    seeds: [...conversations("M"), tooLong],
+    lengthMax: tooLong.length,
     run: reads<ToWorker>(() => new ToWorkerGrammar(), encodesInAll),
   },
   {
     name: "wire-to-manager",
     code,
     words,
-    seeds: conversations("W"),
+    seeds: [...conversations("W"), tooLong],
+    lengthMax: tooLong.length,
     run: reads<ToManager>(() => new ToManagerGrammar(), encodeToManager),
   },
   {
     name: "handshake",
     code: ["core/protocol/auth.ts"],
-    words: ["auth password sha1\n", "abc\n", "ok\n", "failure\n", "workqueue 11 a b c d\n", "\x16\x03\x01"],
-    seeds: ["auth password sha1\nxyz\nfailure\n", "auth password sha1\nabc\n", "workqueue 11 a b c\n"],
+    words: [
+      "auth password sha1\n",
+      "abc\n",
+      "ok\n",
+      "failure\n",
+      "workqueue 11 a b c d\n",
+      "\x16\x03\x01",
+    ],
+    seeds: [
+      "auth password sha1\nxyz\nfailure\n",
+      "auth password sha1\nabc\n",
+      "workqueue 11 a b c\n",
+    ],
     run(bytes) {
       for (const end of ["manager", "worker"] as const) {
         const [whole, cut] = [[bytes], inPieces(bytes)].map((pieces) => {
@@ -178,11 +194,11 @@ export const wireTargets: readonly Target[] = [
     words: ["\0\0\0\x01", "\xff\xff\xff\xff"],
     seeds: [entry(1, 300) + entry(2, 77), entry(3, 5), "a text of some length, cut by itself"],
     run(bytes) {
-      const entries = bytes.subarray(0, bytes.length - bytes.length % 24);
+      const entries = bytes.subarray(0, bytes.length - bytes.length % entryBytes);
       const list = new PieceList(entries);
       const pieces = orRefused(() => checkedPieces(entries, list.bytes, "file"), PeerProtocolError);
       if (pieces !== null) {
-        for (let i = 0; i < pieces.count; i++) assert.match(pieces.nameOf(i), /^[0-9a-f]{40}$/);
+        for (let i = 0; i < pieces.count; i++) assert.match(pieces.nameOf(i), /^[0-9a-f]+$/);
         const lacking = orRefused(() => parseLacking(bytes, pieces, "file"), PeerProtocolError);
         for (const index of lacking ?? []) assert.ok(index < pieces.count);
       }

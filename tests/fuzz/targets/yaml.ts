@@ -13,7 +13,26 @@ import { readEntry } from "../../../manager/task_line.ts";
 import { taskListSchema } from "../../../manager/task_list_schema.ts";
 import { orRefused, type Target, textOf } from "../target.ts";
 
-const yamlWords = ["&a ", "*a", "<<: *a", "- ", ": ", "? ", "|\n ", ">\n ", "!!int ", "---\n", "...", "\t", "# ", "~", "'", '"', "{", "]"];
+const yamlWords = [
+  "&a ",
+  "*a",
+  "<<: *a",
+  "- ",
+  ": ",
+  "? ",
+  "|\n ",
+  ">\n ",
+  "!!int ",
+  "---\n",
+  "...",
+  "\t",
+  "# ",
+  "~",
+  "'",
+  '"',
+  "{",
+  "]",
+];
 
 const analysis = `name: dimuon
 datasets:
@@ -44,13 +63,17 @@ tasks:
 `;
 
 const packageSpec = JSON.stringify({
-  conda: { channels: ["conda-forge"], dependencies: ["python=3.11", { pip: ["uproot>=5", "-e ."] }] },
+  conda: {
+    channels: ["conda-forge"],
+    dependencies: ["python=3.11", { pip: ["uproot>=5", "-e ."] }],
+  },
   git: { a: { remote: "https://host/a.git", ref: "main" } },
   http: { b: { url: "https://host/b.tar.gz", type: "tar", compression: "gzip" } },
   variables: { A: "b" },
 });
 
-const factoryConfig = '{"manager-name": "hal.*", "max-workers": 10, "cores": 4, "memory": cores * 1000, "timeout": 5}';
+const factoryConfig =
+  '{"manager-name": "hal.*", "max-workers": 10, "cores": 4, "memory": cores * 1000, "timeout": 5}';
 
 /** A text as a file of that shape; every problem has a place and a sentence. */
 function readAs(schema: Parameters<typeof check>[0], text: string): void {
@@ -65,10 +88,16 @@ export const yamlTargets: readonly Target[] = [
   {
     name: "analysis-yaml",
     code: ["manager/analysis_schema.ts", "manager/schema.ts", "manager/source_file.ts"],
-    words: [...yamlWords, ..."datasets processor files tree workers resources auto 16GB 90s".split(" ")],
+    words: [
+      ...yamlWords,
+      ..."datasets processor files tree workers resources auto 16GB 90s".split(" "),
+    ],
     isJson: true,
     lengthMax: 1500,
-    seeds: [analysis, '{"datasets":{"a":{"files":["x.root"],"treename":"Events"}},"processor":"p.ts"}'],
+    seeds: [
+      analysis,
+      '{"datasets":{"a":{"files":["x.root"],"treename":"Events"}},"processor":"p.ts"}',
+    ],
     run(bytes) {
       const text = textOf(bytes);
       readAs(analysisSchema, text);
@@ -78,7 +107,10 @@ export const yamlTargets: readonly Target[] = [
   {
     name: "task-list-yaml",
     code: ["manager/task_list_schema.ts", "manager/schema.ts", "manager/source_file.ts"],
-    words: [...yamlWords, ..."tasks command inputs outputs env after category resources".split(" ")],
+    words: [
+      ...yamlWords,
+      ..."tasks command inputs outputs env after category resources".split(" "),
+    ],
     isJson: true,
     lengthMax: 1500,
     seeds: [taskList, '{"tasks":[{"command":"x","inputs":[{"path":"a","as":"b"}],"retries":2}]}'],
@@ -87,7 +119,17 @@ export const yamlTargets: readonly Target[] = [
   {
     name: "task-lines",
     code: ["manager/task_line.ts", "manager/task_list_schema.ts", "core/tasklist/lines.ts"],
-    words: ['"command"', '"name"', '"inputs"', '"outputs"', '"text"', '"url"', "\n", "\ufeff", "\ufffd"],
+    words: [
+      '"command"',
+      '"name"',
+      '"inputs"',
+      '"outputs"',
+      '"text"',
+      '"url"',
+      "\n",
+      "\ufeff",
+      "\ufffd",
+    ],
     isJson: true,
     lengthMax: 1000,
     seeds: [
@@ -107,7 +149,10 @@ export const yamlTargets: readonly Target[] = [
   {
     name: "factory-config",
     code: ["core/factory/config.ts", "core/factory/config_source.ts", "factory/config_yaml.ts"],
-    words: [...yamlWords, ..."manager-name max-workers cores memory autosize condor-requirements".split(" ")],
+    words: [
+      ...yamlWords,
+      ..."manager-name max-workers cores memory autosize condor-requirements".split(" "),
+    ],
     isJson: true,
     lengthMax: 600,
     seeds: [factoryConfig, "manager-name: hal\nmax-workers: 10\n", "{max-workers = 5, cores = 2}"],
@@ -121,10 +166,16 @@ export const yamlTargets: readonly Target[] = [
   {
     name: "package-spec",
     code: ["core/package/spec.ts", "core/package/requirement.ts"],
-    words: [...yamlWords, ..."channels dependencies pip conda git http pinned prefix numpy>=1 -e -r ::".split(" ")],
+    words: [
+      ...yamlWords,
+      ..."channels dependencies pip conda git http pinned prefix numpy>=1 -e -r ::".split(" "),
+    ],
     isJson: true,
     lengthMax: 1000,
-    seeds: [packageSpec, "channels: [conda-forge]\ndependencies:\n  - python\n  - pip:\n    - uproot\n"],
+    seeds: [
+      packageSpec,
+      "channels: [conda-forge]\ndependencies:\n  - python\n  - pip:\n    - uproot\n",
+    ],
     run(bytes) {
       const source = SourceFile.parse(textOf(bytes), "spec.yaml", new Problems());
       if (source === null) return;
