@@ -1,8 +1,9 @@
 /**
  * `deno task chaos [--work analysis|tasks] [--minutes N] [--seed S] [--log]`: an analysis or a list
- * of tasks on real processes, while by a schedule from the seed cables are pulled, packets lost, disks full, programs killed and stopped, and the
- * manager killed and resumed twice. Its result has to be that of an undisturbed run, bit for bit,
- * and nothing may be left. Linux, as root, with ip, nft, ss and the programs of util-linux.
+ * of tasks on real processes, while by a schedule from the seed cables are pulled, packets lost,
+ * disks full, programs killed and stopped, and the manager killed and resumed twice. Its result has
+ * to be that of an undisturbed run, bit for bit, and nothing may be left. Linux, as root, with ip,
+ * nft, ss and the programs of util-linux.
  */
 import { parseArgs } from "node:util";
 import { fileURLToPath } from "node:url";

@@ -45,6 +45,7 @@ function stateOf(workers: readonly WorkerState[]): SchedulerState {
     allocations: new Map(),
     monitor: "off",
     foreignMonitor: null,
+    run: null,
   });
   for (const one of workers) {
     state.workers.set(one.id, one);

@@ -2,7 +2,6 @@
  * A whole analysis: the real course of a run with its journal, in the order of `manager/analysis.ts`.
  * Partial results list their chunks, and carry a sum whose last bits depend on how it was formed.
  */
-import { crc32 } from "node:zlib";
 import { sizingOf } from "../../core/allocation/sizing.ts";
 import {
   type Item,
@@ -29,6 +28,17 @@ import type { Rng } from "../../core/env.ts";
 import type { TaskId } from "../../core/ids.ts";
 import { resultCode } from "../../core/protocol/messages.ts";
 import type { Task, TaskEnd } from "../../core/scheduler/tasks.ts";
+import {
+  broken,
+  checkInputs,
+  dataText,
+  gotOf,
+  jobOf,
+  lineOf,
+  outcomeIn,
+  processorText,
+  weightOf,
+} from "./analysis_tasks.ts";
 import type { SimDisk } from "./disk.ts";
 import type { SimJournal } from "./journal.ts";
 import type { SimManager } from "./manager.ts";
@@ -479,23 +489,6 @@ function eventsOf({ range }: Extract<Item, { kind: "process" }>): number {
 }
 
 const noBytes = new Uint8Array(0);
-const processorText = "the processor";
-const dataText = (source: string) => `events of ${source}`;
-
-/** What a task has must be what was sent along. */
-function checkInputs(sandbox: Files): void {
-  for (const [name, bytes] of sandbox) {
-    const should = name === "processor.js"
-      ? processorText
-      : name.startsWith("data/")
-      ? dataText(name)
-      : null;
-    if (should !== null && textOf(bytes) !== should) {
-      throw new Error(`A task has something else as its ${name}: ${textOf(bytes)}`);
-    }
-  }
-}
-
 /** Long after the last fault. */
 const hangMs = 600_000;
 
@@ -526,48 +519,4 @@ function removeParts(disk: SimDisk, names: ReadonlySet<string>): void {
   for (const path of disk.paths) {
     if (path.startsWith(`${partsFolder}/`) && !names.has(baseName(path))) disk.remove(path);
   }
-}
-
-function outcomeIn(bytes: Uint8Array | undefined): Outcome | null {
-  try {
-    return JSON.parse(textOf(bytes));
-  } catch {
-    return null; // the attempt died before it could say anything
-  }
-}
-
-function gotOf(end: TaskEnd, outcome: Outcome | null): Got {
-  if (end.kind === "canceled") return { kind: "nothing" };
-  const fault = outcome !== null && !outcome.ok ? outcome.error : null;
-  const unread = { kind: "failure", code: resultCode.success, why: "no outcome" } as const;
-  const failure = end.kind === "failure" ? end : unread;
-  return { kind: "failure", end: failure, fault, why: failure.why };
-}
-
-function jobOf(item: Item, postprocess: boolean): Job {
-  switch (item.kind) {
-    case "preprocess":
-      return { kind: "preprocess", ...item.file, open: "" };
-    case "process": {
-      const { file, range } = item;
-      const of = { uuid: "", metadata: {}, processor: { module: "" } };
-      return { kind: "process", ...file, ...range, open: "", ...of };
-    }
-    case "accumulate": {
-      const parts = item.parts.map((_, i) => String(i));
-      const last = postprocess && item.final ? { postprocess: { module: "" } } : {};
-      return { kind: "accumulate", parts, ...last };
-    }
-  }
-}
-
-/** Of a chunk; sums of such numbers depend on the order in their last bits. */
-function weightOf(line: string): number {
-  return crc32(line) / 3 * 10 ** (crc32(line) % 7);
-}
-
-const broken: Outcome = { ok: false, error: { whose: "internal", message: "a fault of the test" } };
-
-function lineOf(file: string, start: number, stop: number): string {
-  return `${file} ${start} ${stop}`;
 }

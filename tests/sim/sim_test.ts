@@ -8,6 +8,7 @@ import { runSeed, type WorldOptions } from "./world.ts";
 /** Worlds that once found a fault, and what it was. */
 const regressions = [
   [50, "partial results stayed behind of which a manager died before it could remove them"],
+  [302718, "tasks waited for memory that others had reached where nobody stopped them"],
   [
     301593,
     "copies of a task that outgrew their boxes took turns for ever, and it never got more room",
