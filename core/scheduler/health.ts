@@ -128,6 +128,12 @@ export function noteFailure(state: SchedulerState, attempt: Attempt, nowMs: numb
   state.act({ type: "host_blocked", host: attempt.host, why });
 }
 
+/** Its disk is full, or smaller than it said: the same would happen again at once. */
+export function noteNoRoom(state: SchedulerState, worker: WorkerState, nowMs: number): void {
+  const host = state.host(hostOf(worker));
+  host.blockedUntilMs = Math.max(host.blockedUntilMs, nowMs + state.options.limits.noRoomMs);
+}
+
 function isWell(state: SchedulerState, worker: WorkerState, nowMs: number): boolean {
   const host = state.host(hostOf(worker));
   return host.blockedUntilMs <= nowMs && host.failuresInARow === 0;

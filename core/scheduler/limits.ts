@@ -20,6 +20,8 @@ export interface Limits {
   readonly hostFailuresMax: number;
   /** How long such a host gets none. Work Queue's block time for slow workers. */
   readonly hostBlockedMs: number;
+  /** A host that had no room for a task gets none for so long: others, or time, may help. */
+  readonly noRoomMs: number;
   /** Successes of a category before its average says what is slow. Work Queue's fast abort. */
   readonly stragglerSuccessesMin: number;
 }
@@ -37,5 +39,6 @@ export const defaultLimits: Limits = {
   dispatchMax: 256,
   hostFailuresMax: 10,
   hostBlockedMs: 900_000,
+  noRoomMs: 10_000,
   stragglerSuccessesMin: 10,
 };

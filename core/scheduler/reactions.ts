@@ -11,7 +11,7 @@ import type { Place, Stored } from "./actions.ts";
 import { close, copiesOf, endCopies, endCopy, failed, finish } from "./attempts.ts";
 import { greeted, info } from "./claims.ts";
 import { believe } from "./foreign_monitor.ts";
-import { noteFailure, noteSuccess } from "./health.ts";
+import { noteFailure, noteNoRoom, noteSuccess } from "./health.ts";
 import { answeredOffer, fill, noteFailed, noteOver } from "./pieces.ts";
 import type { SchedulerState } from "./state.ts";
 import type { Copy, Report, Task } from "./tasks.ts";
@@ -195,6 +195,7 @@ function result(
     : null;
   if (lost !== null) {
     receive(state, worker, { kind: "nobody" }, message, nowMs);
+    if (message.status === resultCode.forsaken && !copy.kept) noteNoRoom(state, worker, nowMs);
     const why = lost;
     const attempt = endCopy(state, task, copy, worker, { kind: "lost", why }, null, nowMs);
     failed(state, task, copy, attempt);

@@ -49,6 +49,11 @@ interface TaskIn<N extends Phase["name"]> {
   readonly phase: Extract<Phase, { name: N }>;
 }
 
+/** Words of the system for ENOSPC and EDQUOT. */
+function isFull(trouble: string): boolean {
+  return /No space left on device|Disk quota exceeded|\bos error (?:28|122)\b/.test(trouble);
+}
+
 function withoutRunning(status: number, exitCode: number, why: string): Result {
   const body = new TextEncoder().encode(why);
   return { status, exit: { exitCode, wallMs: 0, measured: null }, body, bodyBytes: body.length };
@@ -357,7 +362,9 @@ export class WorkerMachine {
       this.#tellRunning();
     } else {
       this.#free(task);
-      this.#complete(taskId, withoutRunning(resultCode.inputMissing, 1, trouble));
+      // A full disk is not the task's fault, nor that of its inputs.
+      const status = isFull(trouble) ? resultCode.forsaken : resultCode.inputMissing;
+      this.#complete(taskId, withoutRunning(status, 1, trouble));
     }
   }
 

@@ -48,6 +48,23 @@ Deno.test("a body has 60 s, or ten times what it would take at 1 MB/s", () => {
   }
 });
 
+Deno.test("a worker without room costs a task no try, and its host has ten seconds to find some", () => {
+  const probe = new ManagerProbe();
+  const worker = probe.join(resources(1));
+  const id = probe.submit({ retriesMax: 0 });
+  for (let tries = 0; tries < 3; tries++) {
+    assert.deepEqual(probe.dispatched(), [`${id} on ${worker}`]);
+    probe.finish(worker, id, { status: 40, exitCode: 1 });
+    assert.deepEqual(probe.dispatched(), []);
+    probe.after(9.9);
+    assert.deepEqual(probe.dispatched(), []);
+    probe.after(0.2);
+  }
+  probe.schedule();
+  probe.finish(worker, id);
+  assert.deepEqual(probe.ends().map(([task, end]) => [task, end.kind]), [[id, "success"]]);
+});
+
 Deno.test("what a worker did before says how fast it is, once it took more than a second", () => {
   const cases: [number, number, number][] = [
     // bytes, in ms, deadline for 1 MiB in s

@@ -76,7 +76,7 @@ Deno.test("a task whose inputs cannot be staged is told with status 1 and the re
   const probe = new WorkerProbe({ resources: resources(1, 500, 1000) });
   probe.task(1);
   probe.task(2);
-  const trouble = "in.txt: No space left on device";
+  const trouble = "in.txt: Permission denied";
   assert.deepEqual(briefWork(probe.stagedIn(1, trouble)), [
     "stage_in 2", // its room is free again
     "available_results",
@@ -163,6 +163,21 @@ Deno.test("a task larger than the worker is forsaken: what there is, then status
   assert.deepEqual(results(probe.receive({ type: "send_results" })), [[1, 40, 0, 0, ""]]);
   // Nothing is held for it.
   assert.deepEqual(briefWork(probe.task(2, { cores: 4 })), ["stage_in 2"]);
+});
+
+Deno.test("a task whose inputs find a full disk is forsaken, any other trouble is the task's", () => {
+  for (
+    const [trouble, status] of [
+      ["p.js: No space left on device (os error 28)", 40],
+      ["p.js: no such file", 1],
+    ] as const
+  ) {
+    const probe = new WorkerProbe();
+    probe.task(1);
+    probe.stagedIn(1, trouble);
+    const [[, told, exitCode] = []] = results(probe.receive({ type: "send_results" }));
+    assert.deepEqual([told, exitCode], [status, 1]);
+  }
 });
 
 Deno.test("a known id is a new task, in whatever phase the old one is", () => {
