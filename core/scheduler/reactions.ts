@@ -195,7 +195,9 @@ function result(
     : null;
   if (lost !== null) {
     receive(state, worker, { kind: "nobody" }, message, nowMs);
-    if (message.status === resultCode.forsaken && !copy.kept) noteNoRoom(state, worker, nowMs);
+    // 0: it has told by now what it has, and what fits may come at once.
+    const isFull = message.status === resultCode.forsaken && !copy.kept && message.exitCode !== 0;
+    if (isFull) noteNoRoom(state, worker, nowMs);
     const why = lost;
     const attempt = endCopy(state, task, copy, worker, { kind: "lost", why }, null, nowMs);
     failed(state, task, copy, attempt);

@@ -175,8 +175,13 @@ Deno.test("a task whose inputs find a full disk is forsaken, any other trouble i
     const probe = new WorkerProbe();
     probe.task(1);
     probe.stagedIn(1, trouble);
-    const [[, told, exitCode] = []] = results(probe.receive({ type: "send_results" }));
-    assert.deepEqual([told, exitCode], [status, 1]);
+    assert.deepEqual(results(probe.receive({ type: "send_results" })), [[
+      1,
+      status,
+      1,
+      0,
+      trouble,
+    ]]);
   }
 });
 
