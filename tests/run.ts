@@ -64,23 +64,14 @@ function steps(kind: "quick" | "all", shuffle: number): (readonly (readonly Step
     test("core", core, ["tests/core"]),
     test("tidy", ["--allow-read=."], ["tests/tidy_test.ts"]),
   ];
-  const folder = (name: string) => test(name, ["-A"], [`tests/${name}`]);
-  const folders = kind === "quick" ? [] : testFolders();
-  const shared: readonly string[] = besideOthers.flat();
-  const alone = folders.filter((name) => !shared.includes(name));
-  const beside = besideOthers.map((row) =>
-    row.filter((name) => folders.includes(name)).map(folder)
-  );
   return [
     [tools, cores],
     [[test("simulation", simulation, ["tests/sim"], worlds)]],
-    ...alone.map((name) => [[folder(name)]]),
-    beside,
+    ...kind === "quick"
+      ? []
+      : testFolders().map((name) => [[test(name, ["-A"], [`tests/${name}`])]]),
   ];
 }
-
-/** Folders whose tests keep one core busy, or mostly wait: one row beside the other. */
-const besideOthers = [["package"], ["engines", "browser", "xrootd", "fuzz", "arena"]] as const;
 
 /** Folders of tests that need real processes, sockets and files: all but those above. */
 function testFolders(): string[] {
