@@ -154,10 +154,11 @@ echo "start $(date +%s) $(uname -n)" > "$status"
 /bin/sh -c "$BATCH_JOB_COMMAND" >> "$output" 2>&1 &
 worker=$!
 (
-  trap 'kill "$nap"; exit' TERM
+  # Before the first nap, $! is the worker's.
+  trap '[ "$!" = "$worker" ] || kill "$!"; exit' TERM
   while :; do
-    sleep ${aliveSeconds} & nap=$!
-    wait "$nap"
+    sleep ${aliveSeconds} &
+    wait "$!"
     echo "alive $(date +%s)" >> "$status"
     if [ "$(wc -c < "$output")" -gt ${outputBytesMax} ]; then
       tail -c ${outputBytesKept} "$output" > "$output.end"
