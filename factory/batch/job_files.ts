@@ -154,8 +154,8 @@ echo "start $(date +%s) $(uname -n)" > "$status"
 /bin/sh -c "$BATCH_JOB_COMMAND" >> "$output" 2>&1 &
 worker=$!
 (
-  # Before the first nap, $! is the worker's.
-  trap '[ "$!" = "$worker" ] || kill "$!"; exit' TERM
+  # Before the first nap, $! is the worker's or nothing. A nap that has just begun forgets TERM.
+  trap '[ "\${!:-$worker}" = "$worker" ] || kill -KILL "$!"; exit' TERM
   while :; do
     sleep ${aliveSeconds} &
     wait "$!"

@@ -55,7 +55,7 @@ async function ended(system: BatchSystem, id: JobId) {
   return await until(async () => {
     const status = (await system.status([id], signal)).get(id)!;
     return status.phase === "ended" ? status : null;
-  }, { what: `the end of ${id}`, timeoutMs: 90_000 }); // a nap of its wrapper may outlive it
+  }, { what: `the end of ${id}` });
 }
 
 const membersOf = (id: JobId) =>

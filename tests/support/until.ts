@@ -8,11 +8,11 @@ export interface UntilOptions {
 
 /**
  * Resolves with the first value of `probe` that is neither false nor null nor undefined;
- * throws, naming what never came, after `timeoutMs` (30 s: a machine may stand still for ten).
+ * throws, naming what never came, after `timeoutMs` (10 s).
  */
 export async function until<T>(
   probe: () => T | Promise<T>,
-  { what, timeoutMs = 30_000 }: UntilOptions,
+  { what, timeoutMs = 10_000 }: UntilOptions,
 ): Promise<Exclude<T, false | null | undefined>> {
   const giveUpMs = performance.now() + timeoutMs;
   while (true) {
