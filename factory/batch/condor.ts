@@ -13,7 +13,7 @@ import {
 } from "./batch_system.ts";
 import { CondorLog } from "./condor_log.ts";
 import { condorSubmitText } from "./condor_submit.ts";
-import { lastWords, sizeVariables, waitForWorker } from "./job_files.ts";
+import { lastWords, runWorker, sizeVariables } from "./job_files.ts";
 import { failure, firstLine, noIdFrom, type Programs } from "./program.ts";
 import { inPieces, removeAll } from "./removal.ts";
 import { programsOf } from "./script_queue.ts";
@@ -191,9 +191,7 @@ function queuedStatus({ JobStatus: status, HoldReason, RemoteHost }: Queued): Jo
 /** Evaluates its argument; a worker hears of its removal, and prints no more than can be kept. */
 const condorScript = `#!/bin/sh
 unset ${sizeVariables.join(" ")}
-/bin/sh -c "$1" > .worker-output 2>&1 &
-worker=$!
-${waitForWorker}tail -c 65536 .worker-output
+${runWorker('/bin/sh -c "$1" > .worker-output 2>&1')}tail -c 65536 .worker-output
 rm -f .worker-output
 exit "$code"
 `;

@@ -124,10 +124,22 @@ export function commandWithEnvironment(job: WorkerJob): string {
   return exports.join("") + job.command;
 }
 
-/** In sh: hands on signals to `$worker`, and waits until it has really ended; leaves its `$code`. */
-export const waitForWorker = `for signal in TERM INT QUIT USR1 USR2 XCPU; do
-  trap "kill -s $signal $worker" "$signal" 2> /dev/null
+/**
+ * In sh: runs a command in the background as `$worker`, hands on signals to it, and waits until it
+ * has really ended; leaves its `$code`. A signal that comes before there is a worker waits for it.
+ */
+export function runWorker(command: string): string {
+  return `worker=
+early=
+hand_on() {
+  if [ -n "$worker" ]; then kill -s "$1" "$worker"; else early=$1; fi
+}
+for signal in TERM INT QUIT USR1 USR2 XCPU; do
+  trap "hand_on $signal" "$signal" 2> /dev/null
 done
+${command} &
+worker=$!
+[ -z "$early" ] || kill -s "$early" "$worker"
 wait "$worker"
 code=$?
 while kill -0 "$worker" 2> /dev/null; do
@@ -135,6 +147,7 @@ while kill -0 "$worker" 2> /dev/null; do
   code=$?
 done
 `;
+}
 
 /**
  * The script of a job. It stays beside the worker: notes how that ends, passes signals on, so that a
@@ -151,12 +164,10 @@ status=${quoted(`${system}.status.`)}"$JOB_ID"
 output=${quoted(`${system}.output.`)}"$JOB_ID"
 : > "$output"
 echo "start $(date +%s) $(uname -n)" > "$status"
-/bin/sh -c "$BATCH_JOB_COMMAND" >> "$output" 2>&1 &
-worker=$!
 (
-  # Before the first nap, $! is the worker's or nothing. A nap that has just begun forgets TERM.
-  trap '[ "\${!:-$worker}" = "$worker" ] || kill -KILL "$!"; exit' TERM
-  while :; do
+  # $! is its last nap, which may have just begun: then it forgets TERM.
+  trap '[ -z "$!" ] || kill -KILL "$!"; exit' TERM
+  while kill -0 "$$"; do
     sleep ${aliveSeconds} &
     wait "$!"
     echo "alive $(date +%s)" >> "$status"
@@ -168,7 +179,7 @@ worker=$!
   done
 ) > /dev/null 2>&1 &
 alive=$!
-${waitForWorker}kill "$alive" 2> /dev/null
+${runWorker('/bin/sh -c "$BATCH_JOB_COMMAND" >> "$output" 2>&1')}kill "$alive" 2> /dev/null
 echo "stop $code $(date +%s)" >> "$status"
 exit "$code"
 `;
