@@ -5,13 +5,12 @@
 import { basename, dirname } from "node:path";
 import type { Buffer } from "node:buffer";
 import { constants, createZstdCompress } from "node:zlib";
-import { concat } from "../core/bytes.ts";
 import { messageOf, RunError } from "../core/errors.ts";
 import type { ArchiveFormat } from "../core/package/archive_format.ts";
-import { endsMember, pieceBytes } from "../core/package/member_cut.ts";
+import { endsMember, memberBytes, pieceBytes } from "../core/package/member_cut.ts";
 import { tarEnd, type TarEntry, tarHeader, tarPadding } from "../core/package/tar_header.ts";
 import { removeIfThere } from "../io/files.ts";
-import { GzipMembers } from "./gzip_members.ts";
+import { GzipMembers, type PieceSink } from "./gzip_members.ts";
 
 /** Where the archive's bytes go. */
 export interface ArchiveFile {
@@ -26,38 +25,36 @@ export interface ArchiveOptions {
   readonly open?: (path: string) => Promise<ArchiveFile>;
 }
 
+/** Of a piece with the file that makes it long enough, and what stands before and behind that. */
+const bufferBytes = memberBytes.max + pieceBytes + 64 * 1024;
+
+/** Fills all that it is given with what comes next in a member. */
+type Fill = (into: Uint8Array) => void;
+
 /** One archive on its way to `path`. Its methods throw RunError where the disk does not take it. */
 export class ArchiveWriter {
-  readonly #partial: string;
-  readonly #compressor: Compressor;
-  #held: Uint8Array[] = [];
+  /** What the next piece is put together in, and memory that is free again. */
+  #buffer: Uint8Array<ArrayBuffer> | null = null;
+  readonly #spare: ArrayBuffer[];
   #sinceCut = 0;
   #tarBytes = 0;
-  #writtenBytes = 0;
 
   private constructor(
-    private readonly path: string,
-    partial: string,
-    private readonly file: ArchiveFile,
-    options: ArchiveOptions,
+    private readonly draft: Draft,
+    private readonly compressor: Compressor,
+    spare: ArrayBuffer[],
   ) {
-    this.#partial = partial;
-    const write = (bytes: Uint8Array) => this.#write(bytes);
-    this.#compressor = options.format === "tar.gz"
-      ? new GzipMembers(options.level, write)
-      : options.format === "tar.zst"
-      ? new ZstdStream(options.level, write)
-      : { push: write, end: () => Promise.resolve(), drop: () => {} };
+    this.#spare = spare;
   }
 
   static async create(path: string, options: ArchiveOptions): Promise<ArchiveWriter> {
-    const partial = `${dirname(path)}/.${basename(path)}.${crypto.randomUUID()}.partial`;
-    try {
-      const file = await (options.open ?? openFile)(partial);
-      return new ArchiveWriter(path, partial, file, options);
-    } catch (error) {
-      throw new RunError(`Cannot make ${path}: ${messageOf(error)}`);
-    }
+    const draft = await Draft.create(path, options.open ?? openFile);
+    const spare: ArrayBuffer[] = [];
+    const compressor = await compressorOf(options, {
+      write: (bytes) => draft.write(bytes),
+      free: (buffer) => void spare.push(buffer),
+    });
+    return new ArchiveWriter(draft, compressor, spare);
   }
 
   /** Bytes of the tar so far. */
@@ -67,58 +64,101 @@ export class ArchiveWriter {
 
   /** Adds a member with all of its content. `endsHere`: the next one begins a gzip member. */
   async add(entry: TarEntry, content: Uint8Array, endsHere = false): Promise<void> {
-    const header = tarHeader(entry);
-    const padding = tarPadding(content.length);
-    const bytes = header.length + content.length + padding.length;
-    this.#tarBytes += bytes;
-    if (content.length > pieceBytes) {
-      await this.#cut();
-      this.#hold(header);
-      for (let at = 0; at < content.length; at += pieceBytes) {
-        this.#hold(content.subarray(at, at + pieceBytes));
-        if (at + pieceBytes >= content.length) this.#hold(padding);
-        await this.#cut();
+    let at = 0;
+    await this.#add(entry, endsHere, (into) => {
+      into.set(content.subarray(at, at + into.length));
+      at += into.length;
+    });
+  }
+
+  /** As `add`, the content of a file of this size. Throws RunError if it has become smaller. */
+  async addFile(entry: TarEntry, path: string): Promise<void> {
+    using file = Deno.openSync(path);
+    await this.#add(entry, false, (into) => {
+      for (let done = 0; done < into.length;) {
+        const count = file.readSync(into.subarray(done));
+        if (count === null) {
+          throw new RunError(
+            `${path} was cut while it was packed; is something installing there? Pack again ` +
+              "when it is done",
+          );
+        }
+        done += count;
       }
-      return;
-    }
-    this.#hold(header);
-    this.#hold(content);
-    this.#hold(padding);
-    if (endsHere || endsMember(entry.path, bytes, this.#sinceCut)) await this.#cut();
+    });
   }
 
   /** Writes the end and gives the file its name. Returns its size. */
   async finish(): Promise<number> {
-    this.#hold(tarEnd);
-    this.#tarBytes += tarEnd.length;
+    this.#room(tarEnd.length).set(tarEnd);
     await this.#cut();
-    await this.#compressor.end();
-    this.file.close();
-    await Deno.rename(this.#partial, this.path);
-    return this.#writtenBytes;
+    await this.compressor.end();
+    return await this.draft.publish();
   }
 
   /** Leaves nothing behind; for a failure in the middle. */
   async abandon(): Promise<void> {
-    await this.#compressor.drop();
-    this.file.close();
-    await removeIfThere(this.#partial);
+    await this.compressor.drop();
+    await this.draft.abandon();
   }
 
-  #hold(bytes: Uint8Array): void {
-    this.#held.push(bytes);
-    this.#sinceCut += bytes.length;
+  async #add(entry: TarEntry, endsHere: boolean, fill: Fill): Promise<void> {
+    const { path, size } = entry;
+    const header = tarHeader(entry);
+    const padding = tarPadding(size);
+    if (size > pieceBytes) await this.#cut();
+    this.#room(header.length).set(header);
+    for (let at = 0; at < size; at += pieceBytes) {
+      if (at > 0) await this.#cut();
+      fill(this.#room(Math.min(pieceBytes, size - at)));
+    }
+    this.#room(padding.length).set(padding);
+    const bytes = header.length + size + padding.length;
+    const isEnd = endsHere || size > pieceBytes || endsMember(path, bytes, this.#sinceCut);
+    if (isEnd) await this.#cut();
+  }
+
+  /** The next bytes of the piece, to be filled. */
+  #room(bytes: number): Uint8Array {
+    this.#buffer ??= new Uint8Array(this.#spare.pop() ?? new ArrayBuffer(bufferBytes));
+    const room = this.#buffer.subarray(this.#sinceCut, this.#sinceCut + bytes);
+    this.#sinceCut += bytes;
+    this.#tarBytes += bytes;
+    return room;
   }
 
   async #cut(): Promise<void> {
-    if (this.#sinceCut === 0) return;
-    const member = concat(this.#held);
-    this.#held = [];
+    if (this.#buffer === null || this.#sinceCut === 0) return;
+    const piece = this.#buffer.subarray(0, this.#sinceCut);
+    this.#buffer = null;
     this.#sinceCut = 0;
-    await this.#compressor.push(member);
+    await this.compressor.push(piece);
+  }
+}
+
+/** The archive's file, under another name until it is whole. */
+class Draft {
+  #writtenBytes = 0;
+
+  private constructor(
+    private readonly path: string,
+    private readonly partial: string,
+    private readonly file: ArchiveFile,
+  ) {}
+
+  static async create(
+    path: string,
+    open: (path: string) => Promise<ArchiveFile>,
+  ): Promise<Draft> {
+    const partial = `${dirname(path)}/.${basename(path)}.${crypto.randomUUID()}.partial`;
+    try {
+      return new Draft(path, partial, await open(partial));
+    } catch (error) {
+      throw new RunError(`Cannot make ${path}: ${messageOf(error)}`);
+    }
   }
 
-  async #write(bytes: Uint8Array): Promise<void> {
+  async write(bytes: Uint8Array): Promise<void> {
     try {
       await this.file.write(bytes);
       this.#writtenBytes += bytes.length;
@@ -128,6 +168,18 @@ export class ArchiveWriter {
           "nothing is left of it",
       );
     }
+  }
+
+  /** Returns the file's size. */
+  async publish(): Promise<number> {
+    this.file.close();
+    await Deno.rename(this.partial, this.path);
+    return this.#writtenBytes;
+  }
+
+  async abandon(): Promise<void> {
+    this.file.close();
+    await removeIfThere(this.partial);
   }
 }
 
@@ -143,6 +195,7 @@ async function openFile(path: string): Promise<ArchiveFile> {
 
 /** Takes pieces of the tar in order. */
 interface Compressor {
+  /** The piece's memory belongs to the compressor until it says that it is free. */
   push(piece: Uint8Array<ArrayBuffer>): Promise<void>;
   /** Done when all is written. */
   end(): Promise<void>;
@@ -150,34 +203,55 @@ interface Compressor {
   drop(): Promise<void> | void;
 }
 
+async function compressorOf(
+  { format, level }: ArchiveOptions,
+  sink: PieceSink,
+): Promise<Compressor> {
+  switch (format) {
+    case "tar.gz":
+      return await GzipMembers.create(level, sink);
+    case "tar.zst":
+      return new ZstdStream(level, sink);
+    case "tar":
+      return {
+        async push(piece) {
+          await sink.write(piece);
+          sink.free(piece.buffer);
+        },
+        end: () => Promise.resolve(),
+        drop: () => {},
+      };
+  }
+}
+
 /** One zstd frame: readers of several are rare. */
 class ZstdStream implements Compressor {
   readonly #stream;
   readonly #done: Promise<void>;
 
-  constructor(level: number, write: (bytes: Uint8Array) => Promise<void>) {
+  constructor(level: number, private readonly sink: PieceSink) {
     const params = {
       [constants.ZSTD_c_compressionLevel]: level,
       [constants.ZSTD_c_checksumFlag]: 1,
     };
     this.#stream = createZstdCompress({ params });
-    this.#done = this.#writeAll(write);
+    this.#done = this.#writeAll();
     this.#done.catch(() => {}); // told at the end, and to who pushes
   }
 
-  async #writeAll(write: (bytes: Uint8Array) => Promise<void>): Promise<void> {
+  async #writeAll(): Promise<void> {
     try {
-      for await (const piece of this.#stream) await write(piece as Buffer);
+      for await (const piece of this.#stream) await this.sink.write(piece as Buffer);
     } finally {
       this.#stream.destroy();
     }
   }
 
-  async push(piece: Uint8Array): Promise<void> {
+  async push(piece: Uint8Array<ArrayBuffer>): Promise<void> {
     if (this.#stream.destroyed) return await this.#done;
-    if (this.#stream.write(piece)) return;
-    const drained = new Promise<void>((resolve) => this.#stream.once("drain", () => resolve()));
-    await Promise.race([drained, this.#done]);
+    const taken = new Promise<void>((resolve) => this.#stream.write(piece, () => resolve()));
+    await Promise.race([taken, this.#done]);
+    this.sink.free(piece.buffer);
   }
 
   async end(): Promise<void> {

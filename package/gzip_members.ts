@@ -1,26 +1,31 @@
 /** Compresses pieces to gzip members in several threads, and hands them on in order. */
-import type { GzipJob } from "./gzip_thread.ts";
+import type { GzipDone, GzipJob } from "./gzip_thread.ts";
 import { threadModule } from "./thread_module.ts";
 
 /** Pieces that a thread has before it: the one at work, and the next. */
 const waitingMax = 2;
 
-/**
- * Level for the zlib of this runtime, zlib-ng: between the ends its levels pack a little less than
- * those of the zlib that conda-pack and gzip use, and the next one as tight as they, in less time.
- */
-function runtimeLevel(level: number): number {
-  return level > 1 && level < 9 ? level + 1 : level;
+/** Threads that start before there is a piece: they take as long as looking at the files does. */
+const threadsAtOnce = 2;
+
+/** More threads than this wait for who reads the files. */
+const threadsMax = 16;
+
+/** Where compressed bytes go, and the memory of pieces. */
+export interface PieceSink {
+  write(bytes: Uint8Array): Promise<void>;
+  /** Nobody looks at this memory any more. */
+  free(buffer: ArrayBuffer): void;
 }
 
 /** One thread, and those who wait for its answers, in order. */
 class GzipThread {
   readonly #worker: Worker;
-  readonly #waiting: PromiseWithResolvers<Uint8Array>[] = [];
+  readonly #waiting: PromiseWithResolvers<GzipDone>[] = [];
 
   constructor(module: URL) {
     this.#worker = new Worker(module, { type: "module" });
-    this.#worker.onmessage = ({ data }: MessageEvent<Uint8Array>) =>
+    this.#worker.onmessage = ({ data }: MessageEvent<GzipDone>) =>
       this.#waiting.shift()?.resolve(data);
     this.#worker.onerror = (event) => {
       event.preventDefault();
@@ -33,8 +38,8 @@ class GzipThread {
     return this.#waiting.length;
   }
 
-  compress(job: GzipJob): Promise<Uint8Array> {
-    const answer = Promise.withResolvers<Uint8Array>();
+  compress(job: GzipJob): Promise<GzipDone> {
+    const answer = Promise.withResolvers<GzipDone>();
     answer.promise.catch(() => {}); // told to who takes the member
     this.#waiting.push(answer);
     this.#worker.postMessage(job, { transfer: [job.piece.buffer] });
@@ -48,20 +53,31 @@ class GzipThread {
 
 /** A gzip member for each piece, written in the order of the pieces. */
 export class GzipMembers {
-  readonly #threads: GzipThread[] = [];
-  readonly #pending: Promise<Uint8Array>[] = [];
+  readonly #threads: GzipThread[];
+  readonly #pending: Promise<GzipDone>[] = [];
 
-  constructor(
+  private constructor(
     private readonly level: number,
-    private readonly write: (bytes: Uint8Array) => Promise<void>,
-    private readonly threadsMax: number = Math.max(1, navigator.hardwareConcurrency),
-  ) {}
+    private readonly sink: PieceSink,
+    private readonly module: URL,
+    private readonly count: number,
+  ) {
+    const first = Math.min(threadsAtOnce, count);
+    this.#threads = Array.from({ length: first }, () => new GzipThread(module));
+  }
 
-  /** Takes the piece, whose memory is gone with it. Waits where too many are under way. */
+  static async create(
+    level: number,
+    sink: PieceSink,
+    count: number = Math.min(threadsMax, Math.max(1, navigator.hardwareConcurrency)),
+  ): Promise<GzipMembers> {
+    return new GzipMembers(level, sink, await threadModule("gzip_thread"), count);
+  }
+
+  /** Takes the piece, with its memory. Waits where too many are under way. */
   async push(piece: Uint8Array<ArrayBuffer>): Promise<void> {
-    const thread = await this.#leastBusy();
-    this.#pending.push(thread.compress({ piece, level: runtimeLevel(this.level) }));
-    if (this.#pending.length >= waitingMax * this.threadsMax) await this.#writeFirst();
+    this.#pending.push(this.#leastBusy().compress({ piece, level: this.level }));
+    if (this.#pending.length >= waitingMax * this.count) await this.#writeFirst();
   }
 
   /** Done when all is written. */
@@ -75,16 +91,18 @@ export class GzipMembers {
     for (const thread of this.#threads.splice(0)) thread.end();
   }
 
-  async #leastBusy(): Promise<GzipThread> {
+  #leastBusy(): GzipThread {
     const [least] = this.#threads.toSorted((a, b) => a.waiting - b.waiting);
-    const isEnough = this.#threads.length >= this.threadsMax;
+    const isEnough = this.#threads.length >= this.count;
     if (least !== undefined && (isEnough || least.waiting === 0)) return least;
-    const thread = new GzipThread(await threadModule("gzip_thread"));
+    const thread = new GzipThread(this.module);
     this.#threads.push(thread);
     return thread;
   }
 
   async #writeFirst(): Promise<void> {
-    await this.write(await this.#pending.shift()!);
+    const { member, buffer } = await this.#pending.shift()!;
+    this.sink.free(buffer);
+    await this.sink.write(member);
   }
 }

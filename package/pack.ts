@@ -72,13 +72,12 @@ export async function packPrefix(
     }
     warnings.push(`Packed without files that conda packages should have: ${few(plan.missing)}`);
   }
-  const examined = await examine(plan.files, {
-    prefixes: spellings(folder),
-    ...options.signal && { signal: options.signal },
-  });
-  return await writeMembers(resolve(out), {
-    ...examined,
-    warnings: [...warnings, ...plan.warnings, ...examined.warnings],
+  return await writeMembers(resolve(out), async () => {
+    const examined = await examine(plan.files, {
+      prefixes: spellings(folder),
+      ...options.signal && { signal: options.signal },
+    });
+    return { ...examined, warnings: [...warnings, ...plan.warnings, ...examined.warnings] };
   }, writing);
 }
 

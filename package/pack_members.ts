@@ -274,14 +274,16 @@ export interface WriteOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Writes all members, the list of relocations first and `conda-unpack` last. */
+/**
+ * Writes what `examine` finds, the list of relocations first and `conda-unpack` last. The archive is
+ * begun before: its threads start while files are looked at.
+ */
 export async function writeMembers(
   out: string,
-  { members, relocations, warnings }: Examined,
+  examine: () => Promise<Examined>,
   { format, level, onProgress, signal }: WriteOptions,
 ): Promise<PackReport> {
   const writer = await ArchiveWriter.create(out, { format, level });
-  const total = members.reduce((sum, { bytes }) => sum + bytes, 0);
   let done = 0;
   const addText = (path: string, text: string, mode: number, endsHere = false) => {
     const content = new TextEncoder().encode(text);
@@ -289,12 +291,18 @@ export async function writeMembers(
     return writer.add(entry, content, endsHere);
   };
   try {
+    const { members, relocations, warnings } = await examine();
+    const total = members.reduce((sum, { bytes }) => sum + bytes, 0);
     await addText(relocationsPath, writeRelocations(relocations), 0o644, true);
     for (const { entry, source, edit, bytes } of members) {
       signal?.throwIfAborted();
-      const read = source === null ? new Uint8Array(0) : readSource(source);
-      const content = edit === null ? read : edit(read);
-      await writer.add({ ...entry, size: content.length, timeS: memberTimeS }, content);
+      const member = { ...entry, size: bytes, timeS: memberTimeS };
+      if (source === null) await writer.add({ ...member, size: 0 }, new Uint8Array(0));
+      else if (edit === null) await packing(source, () => writer.addFile(member, source));
+      else {
+        const content = await packing(source, () => edit(Deno.readFileSync(source)));
+        await writer.add({ ...member, size: content.length }, content);
+      }
       done += bytes;
       onProgress?.(done, total);
     }
@@ -309,13 +317,14 @@ export async function writeMembers(
   }
 }
 
-function readSource(path: string): Uint8Array {
+/** Reads a file of the environment; says so if it is gone. */
+async function packing<T>(source: string, read: () => T | Promise<T>): Promise<T> {
   try {
-    return Deno.readFileSync(path);
+    return await read();
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new RunError(
-      `${basename(path)} vanished from ${dirname(path)} while it was packed; is something ` +
+      `${basename(source)} vanished from ${dirname(source)} while it was packed; is something ` +
         "installing there? Pack again when it is done",
     );
   }

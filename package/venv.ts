@@ -70,18 +70,6 @@ export async function packVenv(
     .filter(({ path }) => passes(path, filters)).sort((a, b) => a.path < b.path ? -1 : 1);
   const isBase = new Set(python.files);
   const basePrefixes = isSystemPrefix(base.prefix) ? [] : spellings(base.prefix);
-  const examined = await examine(files, {
-    prefixes: [...spellings(folder), ...basePrefixes],
-    edit: (file) => {
-      const patched = python.runPaths.get(file.path);
-      return patched === undefined || !isBase.has(file)
-        ? null
-        : (bytes) => withRunPath(bytes, elfLinks(bytes)!, patched) ?? bytes;
-    },
-    // Python and its modules know where they were made, and do not look there.
-    isHarmless: (file) => isBase.has(file),
-    ...options.signal && { signal: options.signal },
-  });
   const name = `python${base.version}`;
   const links = ["bin/python", "bin/python3"].map((path) => ({
     entry: { path, kind: "link" as const, mode: 0o777, target: name },
@@ -112,18 +100,28 @@ export async function packVenv(
       edit: null,
     }]
     : [];
-  const members = [...examined.members, ...links, library64, ...distPackages]
-    .sort((a, b) => a.entry.path < b.entry.path ? -1 : 1);
   if (python.system.length > 0) {
     warnings.push(
       `Workers must have these libraries of the system, which Python here uses: ` +
         `${few(python.system)}; a Python by "uv python install" or conda brings its own`,
     );
   }
-  return await writeMembers(resolve(out), {
-    ...examined,
-    members,
-    warnings: [...warnings, ...examined.warnings],
+  return await writeMembers(resolve(out), async () => {
+    const examined = await examine(files, {
+      prefixes: [...spellings(folder), ...basePrefixes],
+      edit: (file) => {
+        const patched = python.runPaths.get(file.path);
+        return patched === undefined || !isBase.has(file)
+          ? null
+          : (bytes) => withRunPath(bytes, elfLinks(bytes)!, patched) ?? bytes;
+      },
+      // Python and its modules know where they were made, and do not look there.
+      isHarmless: (file) => isBase.has(file),
+      ...options.signal && { signal: options.signal },
+    });
+    const members = [...examined.members, ...links, library64, ...distPackages]
+      .sort((a, b) => a.entry.path < b.entry.path ? -1 : 1);
+    return { ...examined, members, warnings: [...warnings, ...examined.warnings] };
   }, writing);
 }
 

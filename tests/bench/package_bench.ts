@@ -1,24 +1,31 @@
 /** What do packing and unpacking an environment cost, beside conda-pack on the same prefix? */
-import { dirname } from "node:path";
-import { packPrefix } from "../../package/pack.ts";
+import { basename, dirname } from "node:path";
 import { unpackEnvironment } from "../../package/unpack.ts";
 import { packagingPython } from "../support/channel.ts";
 import { installedPrefix, run } from "../support/conda_prefix.ts";
 import { TempFolder } from "../support/temp.ts";
+import { wqxFromSource } from "../support/wqx.ts";
 import { type BenchRow, median } from "./row.ts";
 
-/** Each way in turn, and the turns in both orders: who comes second finds the files in memory. */
-const roundCount = 5;
+/** Where files are in memory: a disk that writes behind makes times jump. */
+const memory = "/dev/shm";
 
-/** Medians of the times that two ways take, in ms. */
+/** Each way in turn, and the turns in both orders: who comes second finds the files in memory. */
+const roundCount = 7;
+
+/** Medians of the times that two ways take to make a new `path`, in ms; the last ones stay. */
 async function contest(
-  first: () => Promise<void>,
-  second: () => Promise<void>,
+  path: string,
+  first: (path: string) => Promise<unknown>,
+  second: (path: string) => Promise<unknown>,
 ): Promise<readonly [number, number]> {
   const times: [number[], number[]] = [[], []];
   const clocked = async (which: 0 | 1) => {
+    const place = `${dirname(path)}/${which === 0 ? "ours" : "theirs"}-${basename(path)}`;
+    // What has not been written behind need not be.
+    await Deno.remove(place, { recursive: true }).catch(() => {});
     const startedMs = performance.now();
-    await (which === 0 ? first : second)();
+    await (which === 0 ? first : second)(place);
     times[which].push(performance.now() - startedMs);
   };
   for (let round = 0; round < roundCount; round++) {
@@ -31,30 +38,27 @@ async function contest(
 /** Python with numpy, pip and packages with placeholders of the tests' channel. */
 export async function packageBench(): Promise<BenchRow[]> {
   if (packagingPython === null) return [];
-  await using folder = await TempFolder.create("wqx-bench-");
+  await using folder = await TempFolder.create("wqx-bench-", memory);
   const prefix = await installedPrefix(folder, ["python", "pip", "numpy", "relo", "hepmath"]);
-  const [ours, theirs] = [folder.join("ours.tar.gz"), folder.join("theirs.tar.gz")];
+  const archive = folder.join("env.tar.gz");
+  const env = Deno.env.toObject();
+  const level = ["--compress-level", "4"]; // poncho's, and ours
   const [packMs, condaPackMs] = await contest(
-    async () => {
-      await Deno.remove(ours).catch(() => {});
-      await packPrefix(prefix, ours, { level: 4 });
-    },
-    async () => {
+    archive,
+    (out) =>
+      run([...wqxFromSource, "package", "pack", "--quiet", ...level, "-p", prefix, "-o", out], env),
+    (out) => {
       const condaPack = `${dirname(packagingPython!)}/conda-pack`;
-      // poncho's level, and ours.
-      await run([condaPack, "-q", "-f", "--compress-level", "4", "-p", prefix, "-o", theirs], {
-        HOME: folder.path,
-      });
+      return run([condaPack, "-q", ...level, "-p", prefix, "-o", out], env);
     },
   );
-  let count = 0;
+  const [ours, theirs] = [folder.join("ours-env.tar.gz"), folder.join("theirs-env.tar.gz")];
   const [unpackMs, untarMs] = await contest(
-    async () => {
-      const place = folder.join(`ours-${count++}`);
+    folder.join("place"),
+    async (place) => {
       await unpackEnvironment(ours, place, { signal: new AbortController().signal });
     },
-    async () => {
-      const place = folder.join(`theirs-${count++}`);
+    async (place) => {
       await Deno.mkdir(place);
       await run(["tar", "-xf", theirs, "-C", place]);
       await run([`${place}/bin/python`, "-B", `${place}/bin/conda-unpack`]);
