@@ -1,4 +1,5 @@
 /** What failed for good, with every attempt at it, by cause. */
+import { type CauseGroup, CauseGroups } from "../causes.ts";
 import type { Range } from "./chunks.ts";
 import type { AnalysisRecord } from "./records.ts";
 import type { AnalysisSpec } from "./spec.ts";
@@ -22,25 +23,11 @@ export interface FailedItem {
   readonly attempts: readonly FailedAttempt[];
 }
 
-export interface FailureGroup {
-  /** In the words of the first. */
-  readonly cause: string;
-  readonly count: number;
-  readonly hosts: readonly string[];
-  readonly items: readonly FailedItem[];
-}
-
-/** Hosts that are named; more of them are no lead. */
-const hostsMax = 10;
-
-/** Causes that differ only in names and numbers are one. */
-export function causeOf(why: string): string {
-  return why.replaceAll(/"[^"]*"|\/\S+/g, "…").replaceAll(/\d+(\.\d+)?/g, "N");
-}
+export type FailureGroup = CauseGroup<FailedItem>;
 
 /** Failures of a run as they are noted, the largest group first. */
 export class Ledger {
-  readonly #groups = new Map<string, { cause: string; items: FailedItem[]; hosts: Set<string> }>();
+  readonly #causes = new CauseGroups<FailedItem>();
 
   /** @param startedEpochMs what times of attempts are counted from */
   constructor(
@@ -64,20 +51,10 @@ export class Ledger {
       range: item.kind === "process" ? item.range : null,
       attempts,
     };
-    const key = causeOf(got.why);
-    const group = this.#groups.get(key) ?? { cause: got.why, items: [], hosts: new Set() };
-    group.items.push(failed);
-    for (const { host } of attempts) if (group.hosts.size < hostsMax) group.hosts.add(host);
-    this.#groups.set(key, group);
+    this.#causes.add(got.why, attempts.map(({ host }) => host), failed);
   }
 
   get groups(): FailureGroup[] {
-    const groups = [...this.#groups.values()].map(({ cause, items, hosts }) => ({
-      cause,
-      count: items.length,
-      hosts: [...hosts],
-      items,
-    }));
-    return groups.sort((a, b) => b.count - a.count);
+    return this.#causes.groups;
   }
 }
