@@ -41,14 +41,18 @@ export function readCondaPrefix(
 type Json = Readonly<Record<string, unknown>>;
 
 function readRecord(path: string): Json {
-  let value: unknown;
+  const value = readJsonIfThere(path);
+  if (!isRecord(value)) throw new RunError(`Cannot read ${path}: it is no record of a package`);
+  return value;
+}
+
+/** `null` where there is no such file. */
+function readJsonIfThere(path: string): unknown {
   try {
-    value = JSON.parse(Deno.readTextFileSync(path));
+    return JSON.parse(readIfThere(path) ?? "null");
   } catch (error) {
     throw new RunError(`Cannot read ${path}: ${messageOf(error)}; is the environment damaged?`);
   }
-  if (!isRecord(value)) throw new RunError(`Cannot read ${path}: it is no record of a package`);
-  return value;
 }
 
 function readPackage(
@@ -58,7 +62,7 @@ function readPackage(
   there: ReadonlySet<string>,
   cache: string | undefined,
 ): CondaPackage {
-  const files = (record.files as unknown[]).map(String);
+  const files = (record.files as unknown[]).filter((file) => typeof file === "string");
   const data = isRecord(record.paths_data) ? record.paths_data.paths : null;
   const installed = packageFiles(data);
   const stem = recordPath.slice("conda-meta/".length, -".json".length);
@@ -94,11 +98,8 @@ function packageFiles(list: unknown): PackageFile[] {
 
 /** Files of an extracted package, by `paths.json`, else by the lists of older packages. */
 function readOriginal(folder: string): CondaPackage["original"] {
-  const json = readIfThere(`${folder}/info/paths.json`);
-  if (json !== null) {
-    const told: unknown = JSON.parse(json);
-    return { folder, files: packageFiles(isRecord(told) ? told.paths : null) };
-  }
+  const told = readJsonIfThere(`${folder}/info/paths.json`);
+  if (told !== null) return { folder, files: packageFiles(isRecord(told) ? told.paths : null) };
   const names = readIfThere(`${folder}/info/files`)?.split("\n").filter((name) => name !== "");
   if (names === undefined) return null;
   const marked = new Map(
@@ -118,10 +119,8 @@ function hasPrefixEntry(line: string): PackageFile {
 }
 
 function isNoarchPython(folder: string): boolean {
-  const text = readIfThere(`${folder}/info/link.json`) ??
-    readIfThere(`${folder}/info/package_metadata.json`);
-  if (text === null) return false;
-  const told: unknown = JSON.parse(text);
+  const told = readJsonIfThere(`${folder}/info/link.json`) ??
+    readJsonIfThere(`${folder}/info/package_metadata.json`);
   return isRecord(told) && isRecord(told.noarch) && told.noarch.type === "python";
 }
 

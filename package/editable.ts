@@ -1,6 +1,5 @@
 /** The editable projects of the Python on PATH. */
 import type { EditableProject } from "../core/package/editable.ts";
-import { isRecord } from "../core/is_record.ts";
 import { findProgram } from "../io/programs.ts";
 import { runProgram } from "./programs.ts";
 
@@ -37,9 +36,11 @@ export async function editableProjects(
   const told: unknown = JSON.parse(stdout);
   const byPath = new Map<string, EditableProject>();
   for (const pair of Array.isArray(told) ? told : []) {
-    if (!Array.isArray(pair) || isRecord(pair)) continue;
-    const [name, folder] = pair.map(String);
-    if (name && folder) byPath.set(folder, { name, path: folder });
+    if (!Array.isArray(pair)) continue;
+    const [name, folder] = pair as unknown[];
+    if (typeof name === "string" && typeof folder === "string") {
+      byPath.set(folder, { name, path: folder });
+    }
   }
   return [...byPath.values()];
 }

@@ -101,6 +101,12 @@ Deno.test("what is no conda environment, or has editable or missing files, is re
   assert.match(warnings.join("\n"), /Packed without files.*bin\/python3\.11/);
   await folder.write("env/conda-meta/bad-1-0.json", "{");
   await assert.rejects(packPrefix(prefix, out), /Cannot read .*bad-1-0\.json: .*damaged\?/);
+  await folder.write(
+    "env/conda-meta/bad-1-0.json",
+    JSON.stringify({ name: "bad", files: [7], link: { source: folder.join("cache/bad") } }),
+  );
+  await folder.write("cache/bad/info/paths.json", "[");
+  await assert.rejects(packPrefix(prefix, out), /Cannot read .*info\/paths\.json: .*damaged\?/);
   await assert.rejects(packPrefix(prefix, out, { level: 11 }), {
     name: "UsageError",
     message: /Cannot compress \.tar\.gz at level 11: levels go from 0 to 9/,
