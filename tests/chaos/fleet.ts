@@ -11,7 +11,9 @@ import type { Work } from "./work.ts";
 import { addressOf, type World } from "./world.ts";
 
 export type Program = "manager" | "catalog" | "factory";
-const port = "9123";
+
+/** Of every manager, in namespaces where nobody else listens: a resumed one must be found again. */
+const port = "7001";
 
 export class Fleet implements AsyncDisposable {
   readonly #running = new Map<Program, Wqx>();
