@@ -22,6 +22,8 @@ export interface PieceSink {
 class GzipThread {
   readonly #worker: Worker;
   readonly #waiting: PromiseWithResolvers<GzipDone>[] = [];
+  /** Why it is of no more use; it may break before it has anything to do. */
+  #error: Error | null = null;
 
   constructor(module: URL) {
     this.#worker = new Worker(module, { type: "module" });
@@ -29,8 +31,8 @@ class GzipThread {
       this.#waiting.shift()?.resolve(data);
     this.#worker.onerror = (event) => {
       event.preventDefault();
-      const error = new Error(`compressing failed: ${event.message}`);
-      for (const one of this.#waiting.splice(0)) one.reject(error);
+      this.#error = new Error(`compressing failed: ${event.message}`);
+      for (const one of this.#waiting.splice(0)) one.reject(this.#error);
     };
   }
 
@@ -39,6 +41,7 @@ class GzipThread {
   }
 
   compress(job: GzipJob): Promise<GzipDone> {
+    if (this.#error !== null) throw this.#error;
     const answer = Promise.withResolvers<GzipDone>();
     answer.promise.catch(() => {}); // told to who takes the member
     this.#waiting.push(answer);
@@ -69,9 +72,10 @@ export class GzipMembers {
   static async create(
     level: number,
     sink: PieceSink,
-    count: number = Math.min(threadsMax, Math.max(1, navigator.hardwareConcurrency)),
+    module?: URL,
   ): Promise<GzipMembers> {
-    return new GzipMembers(level, sink, await threadModule("gzip_thread"), count);
+    const count = Math.min(threadsMax, Math.max(1, navigator.hardwareConcurrency));
+    return new GzipMembers(level, sink, module ?? await threadModule("gzip_thread"), count);
   }
 
   /** Takes the piece, with its memory. Waits where too many are under way. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { memberTimeS } from "../../core/package/contents.ts";
 import { ownPlaceholder } from "../../core/package/contents.ts";
 import { parseRelocations } from "../../core/package/relocations.ts";
+import { GzipMembers } from "../../package/gzip_members.ts";
 import { ArchiveWriter } from "../../package/archive_writer.ts";
 import { packPrefix } from "../../package/pack.ts";
 import { end, run, untar } from "../support/conda_prefix.ts";
@@ -201,6 +202,22 @@ Deno.test("a disk that is full, and an interruption, leave nothing behind", asyn
     name: "RunError",
     message: /Cannot make .*no\/such\/folder\.tar\.gz: No such file/,
   });
+});
+
+Deno.test("threads that cannot start are an error, before and after a piece is there", async () => {
+  const sink = { write: () => Promise.resolve(), free: () => {} };
+  for (const early of [true, false]) {
+    const members = await GzipMembers.create(4, sink, new URL("file:///no/such/module.js"));
+    const pushing = async () => {
+      // A thread says so sooner or later; what was pushed before waits for it.
+      for (;; await new Promise((resolve) => setTimeout(resolve, 10))) {
+        await members.push(new Uint8Array(10));
+        if (!early) await members.end();
+      }
+    };
+    await assert.rejects(pushing(), /compressing failed: .*no\/such\/module/);
+    members.drop();
+  }
 });
 
 const python = (await end(["sh", "-c", "command -v python3"])).stdout.trim();
