@@ -14,6 +14,7 @@ import {
 import { messageOf, RunError } from "../core/errors.ts";
 import { integerOf, type JxObject, stringOf } from "../core/jx/value.ts";
 import { type AdvertCounts, endedAdvert, isNews } from "../core/status/advert.ts";
+import type { QueueStatistics } from "../core/status/statistics.ts";
 import { CatalogClient, type Environment, sendUpdate } from "../io/catalog_client.ts";
 import { delay, within } from "../io/clock.ts";
 import type { Manager } from "./server.ts";
@@ -25,7 +26,10 @@ export interface Advertising {
 }
 
 /** Of a manager, what is told and what is done about the answers. */
-export type Advertised = Pick<Manager, "advert" | "counts" | "factories" | "limitFactories">;
+export interface Advertised
+  extends Pick<Manager, "advert" | "counts" | "factories" | "limitFactories"> {
+  readonly statistics: Pick<QueueStatistics, "workersJoined">;
+}
 
 export interface AdvertiserOptions extends Advertising {
   readonly manager: Advertised;
@@ -91,7 +95,7 @@ export class Advertiser implements AsyncDisposable {
     // Whoever starts this is not ready to be asked about itself before the next turn.
     await delay(0);
     while (!signal.aborted) {
-      const now = manager.counts;
+      const now = { ...manager.counts, joined: manager.statistics.workersJoined };
       if (performance.now() - toldMs >= rhythm.everyMs || told === null || isNews(told, now)) {
         told = now;
         toldMs = performance.now();

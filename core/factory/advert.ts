@@ -32,11 +32,13 @@ export interface Standing {
   readonly running: number;
   /** How many more it could bring. */
   readonly room: number;
+  /** All jobs so far, those of this cycle too. */
+  readonly brought: number;
 }
 
 /** What is in the catalog before this cycle's jobs are handed in, as in work_queue_factory. */
 export function factoryRecord(facts: FactoryFacts, standing: Standing): JxObject {
-  const { settings, view, plan, waiting, running, room } = standing;
+  const { settings, view, plan, waiting, running, room, brought } = standing;
   const record: [string, JxValue | null][] = [
     ["type", "wq_factory"],
     ["port", BigInt(facts.port)],
@@ -55,6 +57,7 @@ export function factoryRecord(facts: FactoryFacts, standing: Standing): JxObject
     ["wqx_batch_type", facts.batchType],
     ["wqx_waiting", BigInt(waiting)],
     [peerFields.running, BigInt(running)],
+    [peerFields.brought, BigInt(brought)],
     ["wqx_why", plan.why],
   ];
   return new Map(record);

@@ -1,9 +1,12 @@
 /** Our jobs as last heard of, and what their ends say of the batch system. */
+import type { ArrivalMark } from "./arrivals.ts";
 import type { JobId, JobStatus } from "./job.ts";
 
 export interface Job {
   readonly id: JobId;
   readonly submittedMs: number;
+  /** When it was handed in. */
+  readonly mark: ArrivalMark;
   phase: "pending" | "held" | "running";
   host: string | null;
   /** When it was first seen running, or as the system says; `null` while it waits. */
@@ -17,7 +20,9 @@ export interface JobEnd {
   readonly id: JobId;
   readonly why: string;
   readonly host: string | null;
-  /** It failed before a worker can have done anything. */
+  /** When it was handed in. */
+  readonly mark: ArrivalMark;
+  /** It failed within its first minute: was there a worker at all? */
   readonly early: boolean;
 }
 
@@ -48,11 +53,12 @@ export class Jobs {
     return [...this.#jobs.values()].filter(({ removed }) => !removed);
   }
 
-  add(id: JobId, submittedMs: number): void {
+  add(id: JobId, submittedMs: number, mark: ArrivalMark): void {
     if (this.#jobs.has(id)) return;
     this.#jobs.set(id, {
       id,
       submittedMs,
+      mark,
       phase: "pending",
       host: null,
       runningSinceMs: null,
@@ -81,7 +87,8 @@ export class Jobs {
           if (job.removed) break;
           const ranMs = nowMs - (job.runningSinceMs ?? job.submittedMs);
           const early = status.exitCode !== 0 && ranMs < earlyMs;
-          ended.push({ id: job.id, why: status.why, host: job.host, early });
+          const { id, host, mark } = job;
+          ended.push({ id, why: status.why, host, mark, early });
           break;
         }
         case "held":

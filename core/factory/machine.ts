@@ -7,10 +7,11 @@ import type { NowMs } from "../env.ts";
 import { unreachable } from "../errors.ts";
 import type { JxObject } from "../jx/value.ts";
 import { type FactoryFacts, factoryRecord } from "./advert.ts";
+import { type ArrivalMark, Arrivals } from "./arrivals.ts";
 import type { JobId, JobStatus } from "./job.ts";
-import { Jobs } from "./jobs.ts";
+import { type JobEnd, Jobs } from "./jobs.ts";
 import { needOf } from "./need.ts";
-import { peersAmong } from "./peers.ts";
+import { type Peer, peersAmong } from "./peers.ts";
 import { type Plan, plan } from "./plan.ts";
 import { plural } from "../units.ts";
 import type { FactorySettings } from "./settings.ts";
@@ -69,11 +70,20 @@ const pauseMsMax = 600_000;
 /** Ended jobs of one cycle that get a line; more are counted. */
 const endsShownMax = 3;
 
+/** In which no jobs are handed in. */
+interface Pause {
+  readonly for: "ends" | "refusals";
+  readonly untilMs: number;
+  /** Why, and how long it is in all. */
+  readonly text: string;
+}
+
 /** Complaints by what they are about: said when they change, and once more when they are over. */
 type Subject = "answer" | "submit" | "jobs" | "remove" | "foreign";
 
 export class FactoryMachine {
   readonly #jobs = new Jobs();
+  readonly #arrivals = new Arrivals();
   readonly #said = new Map<Subject, string>();
   /** Running jobs that were named as unconnected. */
   readonly #named = new Set<JobId>();
@@ -84,10 +94,12 @@ export class FactoryMachine {
   #managersMs: number | null = null;
   #startedMs: number | null = null;
   #excessSinceMs: number | null = null;
-  /** Cycles in a row in which jobs failed at once and none was well. */
-  #failingCycles = 0;
+  /** Cycles in a row in which jobs failed at once and none was well; since the first of them. */
+  #failing: { cycles: number; readonly since: ArrivalMark } | null = null;
   #refusals = 0;
-  #pause: { readonly untilMs: number; readonly why: string } | null = null;
+  /** Jobs that were to be handed in so far. */
+  #brought = 0;
+  #pause: Pause | null = null;
   #hosts: readonly string[] | null = null;
 
   constructor(private readonly options: MachineOptions) {
@@ -114,8 +126,8 @@ export class FactoryMachine {
       case "config":
         this.#settings = event.settings;
         // It may be what makes jobs start again.
-        this.#pause = null;
-        this.#failingCycles = this.#refusals = 0;
+        this.#pause = this.#failing = null;
+        this.#refusals = 0;
         return [];
       case "answer":
         return this.#answered(event.answer, nowMs);
@@ -123,7 +135,7 @@ export class FactoryMachine {
         this.#fresh = false;
         return this.#complain("answer", event.why);
       case "adopted":
-        for (const id of event.ids) this.#jobs.add(id, nowMs);
+        for (const id of event.ids) this.#jobs.add(id, nowMs, this.#arrivals.mark);
         return event.ids.length === 0 ? [] : [
           say(
             `Going on with ${plural(event.ids.length, "job")} of an earlier run: ${few(event.ids)}`,
@@ -140,13 +152,13 @@ export class FactoryMachine {
       case "jobs_unknown":
         return this.#complain("jobs", event.why);
       case "submitted":
-        this.#jobs.add(event.id, nowMs);
+        this.#jobs.add(event.id, nowMs, this.#arrivals.mark);
         this.#refusals = 0;
         return this.#resolved("submit", "The batch system takes jobs again");
       case "submit_failed":
         this.#refusals++;
         // The first time it may be a passing trouble.
-        if (this.#refusals > 1) this.#hold(this.#refusals - 1, event.why, nowMs);
+        if (this.#refusals > 1) this.#hold("refusals", this.#refusals - 1, event.why, nowMs);
         return this.#complain("submit", event.why);
       case "removed":
         this.#jobs.markRemoved(event.ids);
@@ -167,6 +179,9 @@ export class FactoryMachine {
     const view = viewOf(answer, this.#settings, this.options.protocols);
     this.#answer = { view, heardMs: nowMs, direct: answer.direct !== null };
     this.#fresh = true;
+    this.#arrivals.heard([...view.managers, ...view.foremen ?? []], this.#peersIn(view));
+    // The report of a worker may come after its end.
+    if (this.#failing !== null && this.#arrivals.anySince(this.#failing.since)) this.#allIsWell();
     return [
       ...this.#resolved("answer", "There are answers again"),
       ...this.#aboutForeign(view.foreign),
@@ -193,13 +208,8 @@ export class FactoryMachine {
     if (started > 0) this.#startedMs = nowMs;
     for (const { id } of ended) this.#named.delete(id);
     const failed = ended.filter(({ early }) => early);
-    if (ended.length > failed.length || this.#jobs.someWell(nowMs)) {
-      this.#failingCycles = 0;
-    } else if (failed.length > 0) {
-      this.#failingCycles++;
-      const why = `jobs end as soon as they start (${failed[0]!.why})`;
-      if (this.#failingCycles > 1) this.#hold(this.#failingCycles - 1, why, nowMs);
-    }
+    if (ended.length > failed.length || this.#jobs.someWell(nowMs)) this.#allIsWell();
+    else if (failed.length > 0) this.#haveFailed(failed, nowMs);
     const lines = failed.slice(0, endsShownMax).map(({ id, why, host }) =>
       `Job ${id} ended too early${host === null ? "" : ` on ${host}`}: ${why}`
     );
@@ -210,16 +220,38 @@ export class FactoryMachine {
     return lines.map(say);
   }
 
+  /** A worker that was killed after it had connected tells nothing of the command or the hosts. */
+  #haveFailed(failed: readonly JobEnd[], nowMs: NowMs): void {
+    const marks = failed.map(({ mark }) => mark);
+    const since = this.#failing?.since ?? marks.reduce((a, b) => a < b ? a : b);
+    if (this.#arrivals.anySince(since)) return this.#allIsWell();
+    const cycles = (this.#failing?.cycles ?? 0) + 1;
+    this.#failing = { cycles, since };
+    const why = `jobs end as soon as they start (${failed[0]!.why})`;
+    if (cycles > 1) this.#hold("ends", cycles - 1, why, nowMs);
+  }
+
+  /** Jobs that are handed in become workers. */
+  #allIsWell(): void {
+    this.#failing = null;
+    if (this.#pause?.for === "ends") this.#pause = null;
+  }
+
   /** 30 s, then twice as long every time, up to 10 minutes. */
-  #hold(times: number, why: string, nowMs: NowMs): void {
+  #hold(reason: Pause["for"], times: number, why: string, nowMs: NowMs): void {
     const ms = Math.min(pauseMsMax, pauseMsMin * 2 ** (times - 1));
-    this.#pause = { untilMs: nowMs + ms, why };
+    // How much of it is left would make every cycle's plan another one.
+    const text = `${why}; the next try comes after ${ms / 1000} s`;
+    this.#pause = { for: reason, untilMs: nowMs + ms, text };
   }
 
   #pauseNow(nowMs: NowMs): string | null {
-    if (this.#pause === null || nowMs >= this.#pause.untilMs) return null;
-    const seconds = Math.ceil((this.#pause.untilMs - nowMs) / 1000);
-    return `${this.#pause.why}; the next try is in ${seconds} s`;
+    return this.#pause === null || nowMs >= this.#pause.untilMs ? null : this.#pause.text;
+  }
+
+  #peersIn({ factories, managers }: View): Peer[] {
+    const { id } = this.options.facts;
+    return peersAmong(factories, { id, managers, project: this.#settings.managerName });
   }
 
   #viewNow(nowMs: NowMs): View {
@@ -247,13 +279,12 @@ export class FactoryMachine {
     const since = Math.max(oldestMs, this.#startedMs ?? -Infinity);
     const stuck = pause !== null || (waiting.length > 0 && nowMs - since > stuckMs);
     const { id } = this.options.facts;
-    const project = this.#settings.managerName;
     const need = needOf(view, this.#settings);
     const made = plan(
       {
         need,
         managers: view.managers.length,
-        peers: peersAmong(view.factories, { id, managers: view.managers, project }),
+        peers: this.#peersIn(view),
         id,
         waiting,
         running,
@@ -270,6 +301,7 @@ export class FactoryMachine {
     // Others may bring what has waited here in vain; then it is not needed here.
     const room = stuck ? -waiting.length : more;
     const { facts } = this.options;
+    this.#brought += made.submit;
     const standing = {
       settings: this.#settings,
       view,
@@ -277,6 +309,7 @@ export class FactoryMachine {
       waiting: waiting.length,
       running,
       room,
+      brought: this.#brought,
     };
     return [
       { type: "advertise", record: factoryRecord(facts, standing) },

@@ -23,13 +23,20 @@ export interface Peer {
   readonly running: number;
   /** The most that it would have; `null`: a factory that does not divide with others. */
   readonly cap: number | null;
+  /** All that it has handed in since it started, and is about to; `null`: it does not say. */
+  readonly brought: number | null;
 }
 
 /**
  * The fields of records by which factories of wqx know each other. `room` is how many more workers
  * one could bring; negative, how many of those it has handed in are not to be counted on.
  */
-export const peerFields = { id: "wqx_id", room: "wqx_room", running: "wqx_running" } as const;
+export const peerFields = {
+  id: "wqx_id",
+  room: "wqx_room",
+  running: "wqx_running",
+  brought: "wqx_brought",
+} as const;
 
 /**
  * The other factories that serve some of these managers. Of one that serves other managers too,
@@ -66,6 +73,7 @@ export function peersAmong(
       held: count(submitted + requested + Math.min(0, room)),
       running: count(running),
       cap: wqxId === null ? null : count(submitted + room),
+      brought: record.has(peerFields.brought) ? integerOf(record, peerFields.brought) : null,
     }];
   });
 }
@@ -87,7 +95,8 @@ function partOf(record: JxObject, here: ReadonlySet<string>, project: string | n
   return all > 0 ? Math.max(0, tasks(common)) / all : common.length / managers.length;
 }
 
-function managerKey(record: JxObject): string {
+/** The same for all records of one manager. */
+export function managerKey(record: JxObject): string {
   return ["project", "name", "port"].map((key) => String(record.get(key) ?? "")).join("\n");
 }
 

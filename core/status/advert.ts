@@ -98,6 +98,8 @@ export interface AdvertCounts {
   readonly running: number;
   readonly done: number;
   readonly workers: number;
+  /** Workers that ever joined. */
+  readonly joined: number;
 }
 
 /** Fewer tasks more or less are no news, however few there are. */
@@ -105,12 +107,14 @@ const newsTasksMin = 5;
 const newsShareMin = 0.1;
 
 /**
- * Whether whoever watches should know before the minute is over: another number of workers, or a
- * tenth more or fewer tasks. So a run that starts, ends or stalls is seen at once, and the steady
+ * Whether whoever watches should know before the minute is over: other workers, or a tenth more or
+ * fewer tasks. So a run that starts, ends or stalls is seen at once, and the steady
  * middle of a long one costs no more than a manager of cctools.
  */
 export function isNews(told: AdvertCounts, now: AdvertCounts): boolean {
   if (told.workers !== now.workers) return true;
+  // Factories are to hear of workers that came and went in between: what they start does connect.
+  if (told.joined !== now.joined) return true;
   // To a factory, one task that waits is all the difference.
   if ((told.waiting === 0) !== (now.waiting === 0)) return true;
   return (["waiting", "running", "done"] as const).some((key) =>

@@ -14,6 +14,7 @@ import {
 import { CondorLog } from "./condor_log.ts";
 import { condorSubmitText } from "./condor_submit.ts";
 import { lastWords, runWorker, sizeVariables } from "./job_files.ts";
+import { Leftovers } from "./leftovers.ts";
 import { failure, firstLine, noIdFrom, type Programs } from "./program.ts";
 import { inPieces, removeAll } from "./removal.ts";
 import { programsOf } from "./script_queue.ts";
@@ -27,6 +28,7 @@ const queueSchema = z.array(z.object({
 type Queued = z.infer<typeof queueSchema>[number];
 
 const logName = "condor.logfile";
+const outputPrefix = "condor.output.";
 
 export function openCondor(context: BatchContext): BatchSystem {
   return new Condor(context);
@@ -37,11 +39,13 @@ class Condor implements BatchSystem {
   readonly #context: BatchContext;
   readonly #programs: Programs;
   readonly #log = new CondorLog();
+  readonly #leftovers: Leftovers;
   #logRead = 0;
 
   constructor(context: BatchContext) {
     this.#context = context;
     this.#programs = programsOf(context);
+    this.#leftovers = new Leftovers(context.scratch, [outputPrefix]);
   }
 
   async check(signal: AbortSignal): Promise<void> {
@@ -61,7 +65,10 @@ class Condor implements BatchSystem {
     await Deno.writeTextFile(`${scratch}/condor.submit`, text);
     const printed = await this.#programs.run({ words: ["condor_submit", "condor.submit"] }, signal);
     const id = /job\(s\) submitted to cluster (\d+)/.exec(printed)?.[1];
-    if (id !== undefined) return id as JobId;
+    if (id !== undefined) {
+      this.#leftovers.open([id]);
+      return id as JobId;
+    }
     throw noIdFrom("condor_submit", firstLine(printed));
   }
 
@@ -79,8 +86,14 @@ class Condor implements BatchSystem {
     }
     // After the queue: what has left it meanwhile has its end in the log.
     await this.#readLog();
+    this.#leftovers.open(ids);
     const found = new Map<JobId, JobStatus>();
-    for (const id of ids) found.set(id, await this.#judge(id, queued.get(id)));
+    for (const id of ids) {
+      const status = await this.#judge(id, queued.get(id));
+      found.set(id, status);
+      if (status.phase === "ended") await this.#leftovers.over(id, status.exitCode === 0);
+    }
+    await this.#leftovers.sweep();
     return found;
   }
 
@@ -153,7 +166,7 @@ class Condor implements BatchSystem {
     const logged = this.#log.status(id);
     if (logged?.phase === "ended") {
       if (logged.exitCode === 0) return logged;
-      const output = `${this.#context.scratch}/condor.output.${id}`;
+      const output = `${this.#context.scratch}/${outputPrefix}${id}`;
       const printed = await Deno.readTextFile(output).catch(() => "");
       return { ...logged, why: logged.why + lastWords(printed) };
     }

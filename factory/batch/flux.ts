@@ -9,6 +9,7 @@ import {
   type WorkerJob,
 } from "./batch_system.ts";
 import { commandWithEnvironment, endedWords, lastWords, sizeVariables } from "./job_files.ts";
+import { Leftovers } from "./leftovers.ts";
 import { failure, firstLine, noIdFrom, type Programs } from "./program.ts";
 import { inPieces, removeAll } from "./removal.ts";
 import { programsOf } from "./script_queue.ts";
@@ -25,6 +26,8 @@ const jobSchema = z.object({
 type FluxJob = z.infer<typeof jobSchema>;
 const jobsSchema = z.object({ jobs: z.array(jobSchema) });
 
+const outputPrefix = "flux.output.";
+
 export function openFlux(context: BatchContext): BatchSystem {
   return new Flux(context);
 }
@@ -36,10 +39,12 @@ class Flux implements BatchSystem {
   /** Names of the inputs that the archive has. */
   #archived: string | null = null;
   #toldIgnored = false;
+  readonly #leftovers: Leftovers;
 
   constructor(context: BatchContext) {
     this.#context = context;
     this.#programs = programsOf(context);
+    this.#leftovers = new Leftovers(context.scratch, [outputPrefix]);
   }
 
   async check(signal: AbortSignal): Promise<void> {
@@ -81,6 +86,7 @@ class Flux implements BatchSystem {
       signal,
     );
     if (!/^\d+$/.test(decimal.trim())) throw noIdFrom("flux submit", firstLine(decimal));
+    this.#leftovers.open([decimal.trim()]);
     return decimal.trim() as JobId;
   }
 
@@ -92,8 +98,14 @@ class Flux implements BatchSystem {
     for (const some of inPieces(ids)) {
       for (const job of await this.#jobs([...some], signal)) known.set(job.id, job);
     }
+    this.#leftovers.open(ids);
     const found = new Map<JobId, JobStatus>();
-    for (const id of ids) found.set(id, await this.#judge(id, known.get(id)));
+    for (const id of ids) {
+      const status = await this.#judge(id, known.get(id));
+      found.set(id, status);
+      if (status.phase === "ended") await this.#leftovers.over(id, status.exitCode === 0);
+    }
+    await this.#leftovers.sweep();
     return found;
   }
 
@@ -190,7 +202,7 @@ class Flux implements BatchSystem {
   }
 
   #outputPath(id: string): string {
-    return `${this.#context.scratch}/flux.output.${id}`;
+    return `${this.#context.scratch}/${outputPrefix}${id}`;
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import type { WorkerJob } from "./batch_system.ts";
 import { quoted } from "../../core/shell_words.ts";
+import { Leftovers } from "./leftovers.ts";
 
 /** Seconds between two signs of life. */
 export const aliveSeconds = 30;
@@ -23,10 +24,12 @@ export const sizeVariables = ["CORES", "MEMORY", "DISK", "GPUS"];
 export class JobFiles {
   readonly #scratch: string;
   readonly #system: string;
+  readonly leftovers: Leftovers;
 
   constructor(scratch: string, system: string) {
     this.#scratch = scratch;
     this.#system = system;
+    this.leftovers = new Leftovers(scratch, [`${system}.status.`, `${system}.output.`]);
   }
 
   /** Name in the scratch folder of the script that jobs run. */
@@ -62,13 +65,6 @@ export class JobFiles {
   /** The last lines that the worker printed, as the end of a sentence; empty if it was silent. */
   async lastWords(id: string): Promise<string> {
     return lastWords(await readOrNull(this.outputPath(id)) ?? "");
-  }
-
-  /** Of a job that ended well: nobody will look at them. */
-  async forget(id: string): Promise<void> {
-    for (const path of [this.statusPath(id), this.outputPath(id)]) {
-      await Deno.remove(path).catch(() => {}); // there may be none
-    }
   }
 }
 

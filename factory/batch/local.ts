@@ -75,6 +75,7 @@ class Local implements BatchSystem {
     const startTicks = readStat(child.pid)?.startTicks ?? -1;
     const own = { ended: false, startTicks };
     this.#over.delete(id);
+    this.#files.leftovers.open([id]);
     this.#children.set(id, own);
     child.status.then(() => own.ended = true, () => own.ended = true);
     child.unref();
@@ -85,7 +86,9 @@ class Local implements BatchSystem {
 
   async status(ids: readonly JobId[]): Promise<ReadonlyMap<JobId, JobStatus>> {
     const found = new Map<JobId, JobStatus>();
+    this.#files.leftovers.open(ids.filter((id) => !this.#over.has(id)));
     for (const id of ids) found.set(id, this.#over.get(id) ?? await this.#look(id));
+    await this.#files.leftovers.sweep();
     return found;
   }
 
@@ -136,7 +139,7 @@ class Local implements BatchSystem {
     this.#over.set(id, status);
     this.#children.delete(id);
     await Deno.remove(this.#recordPath(id)).catch(() => {});
-    if (exitCode === 0) await this.#files.forget(id);
+    await this.#files.leftovers.over(id, exitCode === 0);
     return status;
   }
 

@@ -100,7 +100,10 @@ class ScriptQueue implements BatchSystem {
     }, signal);
     if (answer.exitCode !== 0) throw failure(words[0]!, answer);
     const id = submittedId(answer.stdout);
-    if (id !== null) return id as JobId;
+    if (id !== null) {
+      this.#files.leftovers.open([id]);
+      return id as JobId;
+    }
     throw noIdFrom(words[0]!, firstLine(answer.stdout) ?? firstLine(answer.stderr));
   }
 
@@ -109,11 +112,13 @@ class ScriptQueue implements BatchSystem {
     signal: AbortSignal,
   ): Promise<ReadonlyMap<JobId, JobStatus>> {
     const open = ids.filter((id) => !this.#over.has(id));
+    this.#files.leftovers.open(open);
     const listed = await this.#list(open, signal);
     const found = new Map<JobId, JobStatus>();
     for (const id of ids) {
       found.set(id, this.#over.get(id) ?? await this.#judge(id, listed.get(id)));
     }
+    await this.#files.leftovers.sweep();
     return found;
   }
 
@@ -145,6 +150,7 @@ class ScriptQueue implements BatchSystem {
       complaint ??= trouble;
       if (trouble !== null) continue;
       this.#over.set(id, { phase: "ended", exitCode: null, why: "removed from the queue" });
+      await this.#files.leftovers.over(id, false);
     }
     if (complaint !== null) throw new BatchError(complaint);
   }
@@ -180,7 +186,7 @@ class ScriptQueue implements BatchSystem {
     }
     const status = await this.#ended(id, listed, exitCode);
     this.#over.set(id, status);
-    if (status.phase === "ended" && status.exitCode === 0) await this.#files.forget(id);
+    await this.#files.leftovers.over(id, status.phase === "ended" && status.exitCode === 0);
     return status;
   }
 

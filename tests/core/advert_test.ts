@@ -71,11 +71,12 @@ Deno.test("the record of a manager that has ended takes the same place and is no
 });
 
 Deno.test("isNews() sees workers come and go, and tasks by the tenth", () => {
-  const told = { waiting: 1000, running: 8, done: 0, workers: 4 };
+  const told = { waiting: 1000, running: 8, done: 0, workers: 4, joined: 6 };
   const cases: [changes: Partial<typeof told>, news: boolean][] = [
     [{}, false],
     [{ workers: 5 }, true],
     [{ workers: 0 }, true],
+    [{ joined: 7 }, true],
     [{ waiting: 901, done: 4 }, false],
     [{ waiting: 900 }, true],
     [{ done: 5 }, true],

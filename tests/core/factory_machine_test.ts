@@ -108,7 +108,66 @@ Deno.test("jobs that end at once are started again at longer and longer interval
   const gaps = starts.slice(1).map((at, i) => at - starts[i]!);
   assert.ok(gaps.at(-1)! >= 600, `${gaps}`);
   const { plan } = bench.happens({ type: "tick" }).find((action) => action.type === "report")!;
-  assert.match(plan.why, /but jobs end as soon as they start .*; the next try is in \d+ s$/);
+  assert.match(plan.why, /but jobs end as soon as they start .*; the next try comes after \d+ s$/);
+});
+
+Deno.test("workers that are killed after they had connected are replaced at once", () => {
+  const bench = new Bench();
+  bench.waiting(5);
+  for (let joined = 5; joined <= 50; joined += 5) {
+    assert.equal(bench.cycle(), 5, `after ${joined - 5} had been killed`);
+    bench.all(running());
+    bench.after(10).waiting(5, 0, { workers_joined: joined });
+    bench.all(ended(null, "it was killed"));
+  }
+});
+
+Deno.test("the report of killed workers that comes late ends the pause, a refusal's it does not", () => {
+  for (const refused of [false, true]) {
+    const bench = new Bench();
+    bench.waiting(5);
+    for (let i = 0; i < 2; i++) {
+      assert.equal(bench.cycle(), 5);
+      bench.after(10).all(ended(null, "it was killed"));
+    }
+    assert.equal(bench.cycle(), 0, "nobody has told of them yet");
+    if (refused) {
+      const failure = { type: "submit_failed", why: "sbatch: no such partition" } as const;
+      bench.happens(failure);
+      bench.happens(failure);
+    }
+    bench.after(1).waiting(5, 0, { workers_joined: 7 });
+    assert.equal(bench.cycle(), refused ? 0 : 5);
+  }
+});
+
+Deno.test("workers that joined before, or a manager that has started anew, clear no broken command", () => {
+  const bench = new Bench();
+  bench.waiting(5, 0, { workers_joined: 40 });
+  for (let i = 0; i < 2; i++) {
+    assert.equal(bench.cycle(), 5);
+    bench.after(10).all(ended(127));
+    bench.waiting(5, 0, { workers_joined: i === 0 ? 40 : 3 });
+  }
+  assert.equal(bench.cycle(), 0);
+  bench.managers(managerRecord({ port: 9124, tasks_waiting: 5, workers_joined: 60 }));
+  assert.equal(bench.cycle(), 0);
+});
+
+Deno.test("while it pauses, a factory's plan is the same from cycle to cycle", () => {
+  const bench = new Bench();
+  bench.waiting(5);
+  for (let i = 0; i < 2; i++) {
+    bench.cycle();
+    bench.after(10).all(ended(127));
+  }
+  const reasons = Array.from({ length: 3 }, () => {
+    const report = bench.after(9).happens({ type: "tick" }).find(({ type }) => type === "report");
+    assert.ok(report?.type === "report");
+    return report.plan.why;
+  });
+  assert.match(reasons[0]!, /but jobs end as soon as they start \(it ended\); the next try comes/);
+  assert.equal(new Set(reasons).size, 1, reasons.join("\n"));
 });
 
 Deno.test("a new configuration ends the pause, and so does a worker that stays", () => {
@@ -332,5 +391,6 @@ Deno.test("the record has work_queue_factory's fields, the counts as before the 
     wqx_batch_type: "slurm",
     wqx_waiting: 0n,
     wqx_running: 0n,
+    wqx_brought: 5n,
   });
 });

@@ -31,14 +31,15 @@ Deno.test("other factories on the same managers are peers, with what they have a
       workers_requested: 0,
       wqx_room: 20,
       wqx_running: 1,
+      wqx_brought: 9,
     }),
     factory({ wqx_id: "m" }),
     factory({ type: "vine_factory" }),
     factory({ managers: [jxRecord({ project: "other", name: "login1", port: 9200 })] }),
   ];
   assert.deepEqual(peersAmong(records, ours), [
-    { id: "10.0.0.1:-77", held: 10, running: 5, cap: null },
-    { id: "w", held: 4, running: 1, cap: 24 },
+    { id: "10.0.0.1:-77", held: 10, running: 5, cap: null, brought: null },
+    { id: "w", held: 4, running: 1, cap: 24, brought: 9 },
   ]);
 });
 

@@ -170,6 +170,6 @@ Deno.test("a plan says why in one sentence", () => {
     /: 4 waiting jobs are not needed; they are removed if/,
   );
   assert.match(why({ need: 20, connected: 6 }), /want 20 workers, 6 came from elsewhere;/);
-  const peers = [{ id: "x", held: 8, running: 8, cap: null }];
+  const peers = [{ id: "x", held: 8, running: 8, cap: null, brought: null }];
   assert.match(why({ need: 20 }, { peers }), /want 20 workers, 1 other factory has 8;/);
 });

@@ -13,13 +13,14 @@ const slow: Rhythm = { everyMs: 60_000, newsMs: 10 };
 const fast: Rhythm = { everyMs: 20, newsMs: 10 };
 
 class FakeManager implements Advertised {
-  counts: AdvertCounts & Advertised["counts"] = {
+  counts: Omit<AdvertCounts, "joined"> & Advertised["counts"] = {
     waiting: 0,
     running: 0,
     done: 0,
     workers: 0,
     failedAttempts: 0,
   };
+  statistics = { workersJoined: 0 };
   factories: string[] = [];
   readonly limited: [string, number][][] = [];
 
@@ -68,6 +69,15 @@ Deno.test("a manager tells the catalog at once, at news, and when it ends", asyn
   assert.equal(second?.workers, 3);
   assert.deepEqual([last?.type, last?.lifetime, last?.port], ["wqx_ended", 1, 5]);
   assert.deepEqual(notes, [], "all is well");
+});
+
+Deno.test("a manager tells of a worker that came and went before anybody looked", async () => {
+  await using catalog = await FakeCatalog.start();
+  const manager = new FakeManager();
+  await using _advertiser = start(catalog, manager, slow).advertiser;
+  await until(() => catalog.updates.length === 1, { what: "the first update" });
+  manager.statistics.workersJoined++;
+  await until(() => catalog.updates.length === 2, { what: "the news" });
 });
 
 Deno.test("without news a manager tells the catalog in its rhythm", async () => {

@@ -1,6 +1,7 @@
 /** Workers as processes of this machine, whatever becomes of the factory that started them. */
 import assert from "node:assert/strict";
 import type { BatchSystem, JobId, WorkerJob } from "../../factory/batch/batch_system.ts";
+import { failedKeptMax } from "../../factory/batch/leftovers.ts";
 import { openLocal } from "../../factory/batch/local.ts";
 import { listProcesses, readStat } from "../../io/procfs.ts";
 import { TempFolder } from "../support/temp.ts";
@@ -126,6 +127,29 @@ Deno.test("a factory that starts again finds its workers, sees them end, and rem
   await second.remove([two], signal);
   assert.deepEqual(membersOf(two), []);
   assert.deepEqual(await second.find("wqx-local", signal), []);
+});
+
+Deno.test("of workers that ended in scratch are the files of the last few that failed", async () => {
+  await using place = await Place.create();
+  const system = place.open();
+  const runs = await place.submit(system, "echo there; exec sleep 300");
+  const well = await place.submit(system, "exit 0");
+  const failed: JobId[] = [];
+  for (let i = 0; i < failedKeptMax + 2; i++) {
+    const id = await place.submit(system, i % 2 === 0 ? "exit 9" : "kill -KILL 0");
+    failed.push(id);
+    await ended(system, id);
+  }
+  await ended(system, well);
+  await until(() => Deno.stat(place.folder.join(`local.status.${runs}`)).catch(() => null), {
+    what: "its files",
+  });
+  for (const kind of ["status", "output"]) {
+    const left = [...Deno.readDirSync(place.folder.path)].flatMap(({ name }) =>
+      name.startsWith(`local.${kind}.`) ? [name.slice(`local.${kind}.`.length)] : []
+    );
+    assert.deepEqual(left.toSorted(), [runs, ...failed.slice(2)].toSorted(), kind);
+  }
 });
 
 Deno.test("an orphan of a job whose own shell was killed is still the job, and is removed", async () => {

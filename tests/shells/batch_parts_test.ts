@@ -194,7 +194,7 @@ Deno.test("the output of a worker that prints on and on does not grow on and on"
   const files = new JobFiles(folder.path, "slurm");
   assert.match(await files.lastWords("7"), /x \/ the end$/);
   assert.equal((await files.progress("7"))!.exitCode, 0);
-  await files.forget("7");
+  await files.leftovers.over("7", true);
   assert.equal(await files.progress("7"), null);
 });
 

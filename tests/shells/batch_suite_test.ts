@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { BatchError, type JobId, type WorkerJob } from "../../factory/batch/batch_system.ts";
+import { failedKeptMax } from "../../factory/batch/leftovers.ts";
 import { batchSystemNames } from "../../factory/batch/mod.ts";
 import { FakeQueue, type FakeQueueOptions } from "../support/fake_queue.ts";
 import { until } from "../support/until.ts";
@@ -35,6 +36,9 @@ const script = (
   list: programs[1]!,
   remove: programs.at(-1)!,
 });
+
+/** Jobs before this one that failed, and whose files are still there. */
+const failedBefore = 15;
 
 const unlisted = "no program lists its jobs";
 const cases: readonly Case[] = [
@@ -103,6 +107,7 @@ const cases: readonly Case[] = [
     idVariable: null,
     end: (queue, id) => queue.end(id, 3),
     except: {
+      leftovers: "pods leave nothing in scratch",
       foreign: "kubectl is not asked for a name: the pod has the one that we gave it",
       silent: "kubectl is not asked for a name: the pod has the one that we gave it",
     },
@@ -134,7 +139,9 @@ function check(
   for (const one of cases) {
     if (one.except?.[question] !== undefined) continue;
     Deno.test(`${one.name}: ${sentence}`, async () => {
-      await using queue = await FakeQueue.open(one.name, one);
+      // Only where it is to pass is it worth a hurry.
+      const hurry = question === "hang" ? { context: { extra: { "batch-deadline": "0.5" } } } : {};
+      await using queue = await FakeQueue.open(one.name, { ...one, ...hurry });
       await ask(queue, one);
     });
   }
@@ -176,6 +183,41 @@ check("course", "a job waits, runs, and ends with its exit code and its last wor
     assert.equal(output, `cores= name=it's a "name"\nmy last words\n`);
   }
 });
+
+check(
+  "leftovers",
+  "files of the last few failed jobs are kept, and those of jobs that are not over",
+  async (
+    queue,
+    one,
+  ) => {
+    const output = (id: string) => `${queue.scratch}/${one.name}.output.${id}`;
+    for (let i = 0; i < failedBefore; i++) {
+      const path = output(`${9000 + i}`);
+      await Deno.writeTextFile(path, "of an earlier factory\n");
+      await Deno.utime(path, 1000 + i, 1000 + i);
+    }
+    const id = await queue.system.submit(job, signal);
+    const waits = await queue.system.submit(job, signal);
+    await Deno.writeTextFile(output(waits), "not over\n");
+    await Deno.utime(output(waits), 1, 1);
+    if (one.end === undefined) {
+      await queue.startWrapper(id, one.idVariable!);
+      await queue.folder.write("scratch/go", "");
+      await queue.wrappersEnded();
+      if (one.except?.list === undefined) await queue.forget(id);
+    } else await one.end(queue, id);
+    assert.equal(await phaseOf(queue, id), "ended");
+    const left = [...Deno.readDirSync(queue.scratch)].flatMap(({ name }) =>
+      /\.output\.(\d+)$/.exec(name)?.[1] ?? []
+    );
+    const latest = Array.from(
+      { length: failedKeptMax - 1 },
+      (_, i) => `${9000 + failedBefore - 1 - i}`,
+    );
+    assert.deepEqual(left.toSorted(), [id, waits, ...latest].toSorted());
+  },
+);
 
 check("held", "a job that is kept back is held, and why is said", async (queue) => {
   const id = await queue.system.submit(job, signal);

@@ -229,7 +229,7 @@ Deno.test("a batch system that refuses is asked again, and its sentence said onc
   await using bed = new Bed(folder, batch);
   bed.start({}, catalogOption(catalog));
   await bed.hears(/^sbatch is not/);
-  await until(() => bed.plans.some(({ why }) => why.includes("the next try is in 30 s")), {
+  await until(() => bed.plans.some(({ why }) => why.includes("the next try comes after 30 s")), {
     what: "a pause",
   });
   assert.equal(bed.said.filter((line) => line.startsWith("sbatch")).length, 1);

@@ -17,6 +17,8 @@ export interface QueueOptions {
   readonly waitMsMax: number;
   /** Jobs that start are over at once, with a failure. */
   readonly broken?: boolean;
+  /** Jobs are killed so long after their start, drawn between the two; ms. */
+  readonly killed?: { readonly minMs: number; readonly maxMs: number };
 }
 
 export interface SimFactoryOptions extends QueueOptions {
@@ -30,6 +32,9 @@ interface Job {
   running: boolean;
   /** It is counted by the manager from then on. */
   connectsAtMs: number;
+  killedAtMs: number;
+  /** The manager has counted it. */
+  joined: boolean;
 }
 
 const startMs = 1_000_000_000;
@@ -44,9 +49,14 @@ class SimFactory {
   readonly jobs = new Map<JobId, Job>();
   submitted = 0;
   removed = 0;
+  /** Workers that have ever connected. */
+  joined = 0;
+  /** The longest time without a job handed in, between the first and the last. */
+  gapMsMax = 0;
   nextMs: number;
   readonly #machine: FactoryMachine;
   #count = 0;
+  #submittedMs: number | null = null;
 
   constructor(readonly options: SimFactoryOptions, private readonly world: FactoryWorld) {
     this.nextMs = startMs + world.rng() * options.intervalMs;
@@ -81,10 +91,13 @@ class SimFactory {
     if (action.type === "advertise") {
       this.world.tell(this.options.id, action.record, nowMs);
     } else if (action.type === "submit") {
+      this.gapMsMax = Math.max(this.gapMsMax, nowMs - (this.#submittedMs ?? nowMs));
+      this.#submittedMs = nowMs;
       for (let i = 0; i < action.count; i++) {
         const id = jobId(`${this.options.id}${++this.#count}`);
         const startsAtMs = nowMs + this.world.rng() * this.options.waitMsMax;
-        this.jobs.set(id, { startsAtMs, running: false, connectsAtMs: Infinity });
+        const never = { connectsAtMs: Infinity, killedAtMs: Infinity };
+        this.jobs.set(id, { startsAtMs, running: false, joined: false, ...never });
         this.#happens({ type: "submitted", id }, nowMs);
         this.submitted++;
       }
@@ -95,8 +108,16 @@ class SimFactory {
     }
   }
 
-  /** Starts those whose time has come, as far as there are slots. */
+  /** Ends those that are killed, and starts those whose time has come, as far as there are slots. */
   #run(nowMs: number): void {
+    for (const [id, job] of this.jobs) {
+      const { joined, connectsAtMs, killedAtMs } = job;
+      if (!joined && connectsAtMs <= Math.min(nowMs, killedAtMs)) {
+        job.joined = true;
+        this.joined++;
+      }
+      if (killedAtMs <= nowMs) this.jobs.delete(id);
+    }
     let free = this.options.slots - [...this.jobs.values()].filter(({ running }) => running).length;
     for (const [id, job] of this.jobs) {
       if (job.running || job.startsAtMs > nowMs || free <= 0) continue;
@@ -106,6 +127,10 @@ class SimFactory {
       }
       job.running = true;
       job.connectsAtMs = nowMs + connectMs;
+      const { killed } = this.options;
+      if (killed !== undefined) {
+        job.killedAtMs = nowMs + killed.minMs + this.world.rng() * (killed.maxMs - killed.minMs);
+      }
       free--;
     }
   }
@@ -186,6 +211,7 @@ export class FactoryWorld {
         tasks_waiting: this.tasks - busy,
         tasks_on_workers: busy,
         workers: connected,
+        workers_joined: this.factories?.reduce((sum, { joined }) => sum + joined, 0) ?? 0,
       }),
     ]);
   }

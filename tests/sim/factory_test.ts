@@ -65,3 +65,33 @@ Deno.test("when the need falls, waiting jobs go once, and nobody starts them aga
     assert.deepEqual(world.factories.map(({ submitted }) => submitted), before, `seed ${seed}`);
   }
 });
+
+Deno.test("workers that are killed in their first minute are replaced, once they had connected", () => {
+  for (const seed of seeds) {
+    const quick = { waitMsMax: 1000, intervalMs: 10_000 };
+    const killing = (minMs: number, maxMs: number) => {
+      const killed = { minMs, maxMs };
+      const world = new FactoryWorld(20, seededRng(seed), [factory("a", { ...quick, killed })]);
+      world.run(60);
+      return world.factories[0]!.gapMsMax;
+    };
+    const connected = killing(5_000, 50_000);
+    assert.ok(connected <= 70_000, `seed ${seed}: nothing for ${connected} ms`);
+    const never = killing(500, 2_500);
+    assert.ok(never >= 600_000, `seed ${seed}: no more than ${never} ms between two tries`);
+  }
+});
+
+Deno.test("a broken queue is tried seldom, however many workers others bring and lose", () => {
+  for (const seed of seeds) {
+    const killed = { minMs: 20_000, maxMs: 600_000 };
+    const world = new FactoryWorld(40, seededRng(seed), [
+      factory("a", { broken: true }),
+      factory("b", { killed }),
+      factory("c", { killed }),
+    ]);
+    world.run(120);
+    const [broken] = world.factories;
+    assert.ok(broken!.submitted <= 90, `seed ${seed}: ${broken!.submitted}`);
+  }
+});

@@ -45,7 +45,7 @@ export class FakeQueue implements AsyncDisposable {
       env,
       note: (line) => this.notes.push(line),
       ...options.context,
-      extra: { "batch-deadline": "0.5", ...options.context?.extra },
+      extra: { "batch-deadline": "10", ...options.context?.extra },
     });
   }
 
