@@ -49,6 +49,11 @@ export class Outbox {
     this.#pumping ??= this.#pump();
   }
 
+  /** Something has not left yet. */
+  get isBusy(): boolean {
+    return this.#pumping !== null;
+  }
+
   /** Resolves when everything pushed so far has left, or the link broke. */
   async drained(): Promise<void> {
     await this.#pumping;

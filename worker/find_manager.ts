@@ -9,6 +9,7 @@ import {
 import { messageOf, RunError } from "../core/errors.ts";
 import { addressesOf, type JoinToken } from "../core/pin.ts";
 import type { TextPattern } from "../core/posix_regex.ts";
+import { KnownManagers } from "../core/worker/known_managers.ts";
 import type { CatalogClient } from "../io/catalog_client.ts";
 
 export interface ManagerSource {
@@ -16,8 +17,17 @@ export interface ManagerSource {
   readonly wanted: string;
   /** The longest pause after it found none: a new manager is to be noticed soon. */
   readonly pauseMsMax?: number;
-  /** Those that there are now, in the order in which to try them. Throws RunError. */
-  find(signal: AbortSignal): Promise<readonly FoundManager[]>;
+  /** Throws RunError where nothing is known of any. */
+  find(signal: AbortSignal): Promise<Lookup>;
+  /** Hears which of them has been served. */
+  served?(manager: FoundManager): void;
+}
+
+export interface Lookup {
+  /** In the order in which to try them. */
+  readonly managers: readonly FoundManager[];
+  /** Why they are those of an earlier time, as a sentence; `null`: they are those of now. */
+  readonly outdated: string | null;
 }
 
 /** The manager of a token: under TLS, and only with the key that the token names. */
@@ -25,7 +35,10 @@ export function joinedManager(token: JoinToken): ManagerSource {
   const addresses = addressesOf(token);
   const label = showAddress(addresses[0]!);
   const found = [{ label, addresses, tls: true, pin: token.pin }];
-  return { wanted: `the manager at ${label}`, find: () => Promise.resolve(found) };
+  return {
+    wanted: `the manager at ${label}`,
+    find: () => Promise.resolve({ managers: found, outdated: null }),
+  };
 }
 
 /** The managers of the command line, always the same. */
@@ -37,7 +50,7 @@ export function listedManagers(addresses: readonly Address[], tls: boolean): Man
   }));
   return {
     wanted: `a manager at ${managers.map(({ label }) => label).join(" or ")}`,
-    find: () => Promise.resolve(managers),
+    find: () => Promise.resolve({ managers, outdated: null }),
   };
 }
 
@@ -57,12 +70,14 @@ export interface CatalogQuery {
 type State = "all well" | "no catalog" | "no manager";
 
 /**
- * The managers of a catalog whose project name matches; each worker begins at another one. Nothing
- * is kept from one question to the next: workers that wait ask four times a minute, and cctools',
- * which keep an answer for 60 s, are late to notice a new manager by as much.
+ * The managers of a catalog whose project name matches; each worker begins at another one. A catalog
+ * is asked every time, and only if none answers does the last answer count: workers that wait ask
+ * four times a minute, and cctools', which keep an answer for 60 s, are late to notice a new manager
+ * by as much.
  */
 export class CatalogManagers implements ManagerSource {
   readonly pauseMsMax = 15_000;
+  readonly #known = new KnownManagers();
   #state: State = "all well";
 
   constructor(private readonly query: CatalogQuery) {}
@@ -72,21 +87,28 @@ export class CatalogManagers implements ManagerSource {
     return `a manager with project name "${this.query.projectText}" in the catalog at ${places}`;
   }
 
-  async find(signal: AbortSignal): Promise<readonly FoundManager[]> {
+  served(manager: FoundManager): void {
+    this.#known.served(manager);
+  }
+
+  async find(signal: AbortSignal): Promise<Lookup> {
     const { client, project, projectText, mode, tlsOnly, debug } = this.query;
     let records;
     try {
       // The pattern is matched here: servers know how to look for a part of a name only.
       records = await client.query(managersOnly, { patienceMs: 0, signal });
     } catch (error) {
-      if (error instanceof RunError) {
-        this.#say("no catalog", `Cannot ask for managers: ${messageOf(error)}; trying again`);
-      }
-      throw error;
+      if (!(error instanceof RunError)) throw error;
+      const managers = this.#known.inOrder;
+      const more = managers.length === 0 ? "" : `, and ${managers[0]!.label} where it was`;
+      this.#say("no catalog", `Cannot ask for managers: ${messageOf(error)}; trying again${more}`);
+      if (managers.length === 0) throw error;
+      return { managers, outdated: messageOf(error) };
     }
     const found = managersAmong(records, project, mode);
     const usable = found.filter(({ tls }) => tls || !tlsOnly);
     debug(`${records.length} records, ${found.length} managers, ${usable.length} of use`);
+    this.#known.told(usable);
     if (this.#state === "no catalog") this.#say("all well", "A catalog answers again");
     if (usable.length === 0 && found.length > 0) {
       throw new RunError(`${found[0]!.label} has no TLS, which --ssl insists on`);
@@ -94,7 +116,7 @@ export class CatalogManagers implements ManagerSource {
     if (usable.length > 0) this.#state = "all well";
     else this.#say("no manager", `Waiting for a manager with project name "${projectText}"`);
     const start = Math.floor(Math.random() * usable.length);
-    return [...usable.slice(start), ...usable.slice(0, start)];
+    return { managers: [...usable.slice(start), ...usable.slice(0, start)], outdated: null };
   }
 
   /** Once for each state. */

@@ -18,7 +18,7 @@ import { Coprocesses } from "./coprocesses.ts";
 import { ownEnvironment } from "./environment.ts";
 import { Environments } from "./environments.ts";
 import { gpuFeatures } from "./features.ts";
-import type { ManagerSource } from "./find_manager.ts";
+import type { Lookup, ManagerSource } from "./find_manager.ts";
 import { Guard } from "./guard.ts";
 import { Monitor } from "./monitor.ts";
 import { openSpawner, type Spawner } from "./process.ts";
@@ -203,7 +203,7 @@ type Round =
   | {
     readonly kind: "unserved";
     readonly trouble: string;
-    /** Whether there was a manager, which does not serve us. */
+    /** Whether there is a manager now, which does not serve us. */
     readonly found: boolean;
   };
 
@@ -269,21 +269,25 @@ class Service {
 
   /** Tries all managers that there are, until one has served us. */
   async #round(): Promise<Round> {
-    let found: readonly FoundManager[];
+    let found: Lookup;
     try {
       found = await this.options.managers.find(this.signal);
     } catch (error) {
       if (!(error instanceof RunError) && !this.signal.aborted) throw error;
       return this.#unserved(messageOf(error), false);
     }
-    const others = found.filter(({ label }) => !this.#idle.has(label));
+    const { managers, outdated } = found;
+    const others = managers.filter(({ label }) => !this.#idle.has(label));
     if (others.length === 0) {
-      return found.length > 0 ? { kind: "no work" } : this.#unserved("there is none", false);
+      // Only who knows the managers of now knows that none of them has work.
+      if (managers.length > 0 && outdated === null) return { kind: "no work" };
+      return this.#unserved(outdated ?? "there is none", false);
     }
-    let troubles: string[] = [];
+    let troubles = outdated === null ? [] : [outdated];
     for (const manager of others) {
       try {
         const end = await this.#serve(manager);
+        this.options.managers.served?.(manager);
         if (isIdle(end)) this.#idle.add(manager.label);
         else this.#idle.clear();
         return { kind: "served", end };
@@ -293,7 +297,7 @@ class Service {
         if (this.signal.aborted) break;
       }
     }
-    return this.#unserved(troubles.join("; "), true);
+    return this.#unserved(troubles.join("; "), outdated === null);
   }
 
   #unserved(trouble: string, found: boolean): Round {

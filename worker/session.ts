@@ -82,6 +82,7 @@ export class Session implements AsyncDisposable {
   /** Attempts that were forgotten and are still being cleaned up. */
   readonly #leaving = new Set<Promise<void>>();
   #sink: Sink = nowhere;
+  #isStoring = false;
   readonly #ownEnvironment = ownEnvironment();
   #serial = 0;
   /** Of running tasks, not told yet. */
@@ -95,6 +96,8 @@ export class Session implements AsyncDisposable {
   #assemblies!: Assemblies;
   /** The link is over, and tasks may go on. */
   #isKeeping = false;
+  /** Resolves when it is known of each task of a link that is over whether it goes on. */
+  #sorted = Promise.withResolvers<void>();
   /** Looks at the clock between links. */
   #waiting: ReturnType<typeof setInterval> | undefined;
 
@@ -112,8 +115,10 @@ export class Session implements AsyncDisposable {
     clearInterval(this.#waiting);
     this.#end = null;
     this.#isKeeping = false;
+    this.#sorted = Promise.withResolvers();
     this.#heard = false;
     this.#sink = nowhere;
+    this.#isStoring = false;
     this.#link = link;
     this.#machine.relink(identity, performance.now());
     this.#outbox = new Outbox(link, () => {}, (error) => {
@@ -146,7 +151,8 @@ export class Session implements AsyncDisposable {
     const leave = () => this.#leave(signal.reason);
     signal.addEventListener("abort", leave, { once: true });
     const tick = () => {
-      this.#deliver({ type: "tick", epochMs: Date.now() });
+      const busy = this.#outbox.isBusy || this.#isStoring;
+      this.#deliver({ type: "tick", epochMs: Date.now(), busy });
       this.#tellCount();
     };
     const ticking = setInterval(tick, tickMs);
@@ -199,10 +205,12 @@ export class Session implements AsyncDisposable {
         this.#deliver({ type: "received", message: m });
         continue;
       }
+      this.#isStoring = true;
       await this.#sink.take(m.bytes);
       this.#deliver({ type: "moving" });
+      const trouble = m.last ? await this.#sink.finish() : null;
+      this.#isStoring = false;
       if (!m.last) continue;
-      const trouble = await this.#sink.finish();
       this.#sink = nowhere;
       if (trouble !== null) this.parts.log(`Could not keep an input: ${trouble}`);
     }
@@ -296,7 +304,7 @@ export class Session implements AsyncDisposable {
         });
         break;
       case "close":
-        this.#close({ why: action.why, then: action.then });
+        this.#close({ why: action.why, then: action.then, broken: action.broken === true });
         break;
     }
   }
@@ -411,6 +419,7 @@ export class Session implements AsyncDisposable {
     attempt.steps = attempt.steps.then(async () => {
       if (attempt.forgotten) return;
       const event = await work();
+      if (this.#end !== null) await this.#sorted.promise;
       // It may have got another number meanwhile.
       if (!attempt.forgotten) this.#deliver({ ...event, taskId: attempt.taskId });
     }).catch((error) => this.#fail(error));
@@ -486,13 +495,15 @@ export class Session implements AsyncDisposable {
     if (this.#end !== null) return;
     this.#end = end;
     const link = this.#link;
-    void within(farewellMs, this.#outbox.drained()).then(() => link.close());
+    if (end.broken === true) link.close();
+    else void within(farewellMs, this.#outbox.drained()).then(() => link.close());
   }
 
   /** Returns when results lie where nothing that comes on another link can touch them. */
   async #keep(): Promise<void> {
     this.#isKeeping = true;
     this.#deliver({ type: "lost" });
+    this.#sorted.resolve();
     for (let ids = this.#machine.staging; ids.length > 0; ids = this.#machine.staging) {
       await Promise.all(ids.map((id) => this.#attempts.get(id)!.steps));
     }
@@ -507,6 +518,7 @@ export class Session implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#waiting);
     this.#isKeeping = false;
+    this.#sorted.resolve();
     for (const taskId of [...this.#attempts.keys()]) this.#forget(taskId);
     await Promise.all(this.#leaving);
   }
@@ -518,6 +530,7 @@ export class Session implements AsyncDisposable {
       await this.#keep();
     }
     for (const id of [...this.#attempts.keys()]) if (!this.#isKeeping || id >= 0) this.#forget(id);
+    this.#sorted.resolve();
     await this.#obtainer.stop();
     await this.#assemblies.stop();
     await Promise.all(this.#leaving);

@@ -3,6 +3,7 @@ import type { Held } from "../protocol/held.ts";
 import type { Measured } from "../protocol/measured.ts";
 import type { CachePlace, TaskBlock, ToManager, ToWorker } from "../protocol/messages.ts";
 import type { Resources } from "../resources.ts";
+import type { SilenceLimits } from "./silence.ts";
 
 /** Who the worker says it is. Each text is one word. */
 export interface WorkerIdentity {
@@ -34,6 +35,8 @@ export interface WorkerLimits {
   readonly keepTasksMs?: number;
   /** Outputs of those that have ended, all together. */
   readonly keptOutputBytesMax?: number;
+  /** Of the manager; absent: the usual ones. */
+  readonly silence?: SilenceLimits;
 }
 
 /** How a task's command ended, as the operating system told it. */
@@ -90,8 +93,11 @@ export type WorkerEvent =
   }
   /** The link broke. The machine goes on without one, until `connected`. */
   | { readonly type: "lost" }
-  /** `epochMs`: the time of day, which end times are given in. */
-  | { readonly type: "tick"; readonly epochMs: number };
+  /**
+   * `epochMs`: the time of day, which end times are given in. `busy`: something is on its way to the
+   * manager, or of it being stored.
+   */
+  | { readonly type: "tick"; readonly epochMs: number; readonly busy?: boolean };
 
 export type FetchMessage = Extract<ToWorker, { type: "fetch" }>;
 export type OfferMessage = Extract<ToWorker, { type: "offer" }>;
@@ -158,4 +164,10 @@ export type WorkerAction =
     /** As the manager wrote it, which the answer repeats. */
     readonly written: string;
   }
-  | { readonly type: "close"; readonly why: string; readonly then: Afterwards };
+  | {
+    readonly type: "close";
+    readonly why: string;
+    readonly then: Afterwards;
+    /** The link is lost, and `lost` follows: the manager did not mean it to end. */
+    readonly broken?: true;
+  };

@@ -10,6 +10,7 @@ import { unreachable } from "../errors.ts";
 import { formatSizeMb } from "../units.ts";
 import type { Held } from "../protocol/held.ts";
 import { measuredInfo } from "../protocol/measured.ts";
+import { askKey } from "../protocol/silence.ts";
 import {
   fileFlag,
   resultCode,
@@ -27,6 +28,7 @@ import type {
 } from "./actions.ts";
 import { greetingOf, heldMessages, resourceMessages, runningMessage } from "./greeting.ts";
 import { KeptTasks } from "./keeping.ts";
+import { Silence } from "./silence.ts";
 import type { Phase, Result, WorkerTask } from "./task.ts";
 import { hasGrown, noteSizes, updatesOf } from "./watching.ts";
 import { fits, minus, noResources, plus, type Resources } from "../resources.ts";
@@ -74,11 +76,13 @@ export class WorkerMachine {
   #closing = false;
   #linked = true;
   #identity: WorkerIdentity;
+  #silence: Silence;
   readonly #kept: KeptTasks;
 
   constructor(identity: WorkerIdentity, readonly limits: WorkerLimits, nowMs: number) {
     this.#identity = identity;
     this.#busyMs = nowMs;
+    this.#silence = new Silence(nowMs, limits.silence);
     this.#kept = new KeptTasks(this.#tasks, limits, {
       act: (action) => this.#act(action),
       end: (id) => this.#end(id),
@@ -95,6 +99,7 @@ export class WorkerMachine {
     this.#linked = true;
     this.#closing = false;
     this.#busyMs = nowMs;
+    this.#silence = new Silence(nowMs, this.limits.silence);
     this.#kept.relink();
   }
 
@@ -112,6 +117,7 @@ export class WorkerMachine {
         break;
       case "moving":
         this.#busyMs = nowMs;
+        this.#silence.heard();
         break;
       case "fetched":
         this.#fetched(event.cacheName, event.bytes, event.wallMs);
@@ -145,6 +151,7 @@ export class WorkerMachine {
       case "tick":
         this.#checkRunning(nowMs, event.epochMs);
         this.#kept.endStale(nowMs);
+        if (this.#linked) this.#bearSilence(nowMs, event.busy === true);
         break;
       case "lost":
         this.#lose(nowMs);
@@ -187,6 +194,7 @@ export class WorkerMachine {
 
   #received(message: ToWorker, nowMs: number): void {
     this.#kept.heard(message);
+    this.#silence.heard();
     switch (message.type) {
       case "put":
       case "dir":
@@ -216,8 +224,10 @@ export class WorkerMachine {
         });
         break;
       case "run":
-      case "drop":
+        this.#silence.answers();
         break; // KeptTasks has heard it
+      case "drop":
+        break; // that too
       case "kill":
         this.#kill(message.taskId, nowMs);
         break;
@@ -494,6 +504,19 @@ export class WorkerMachine {
     const seconds = Math.round(this.limits.idleTimeoutMs / 1000);
     this.#send({ type: "info", key: "idle-disconnecting", value: String(seconds) });
     this.#close(`no task came for ${seconds} s`, "terminate");
+  }
+
+  #bearSilence(nowMs: number, busy: boolean): void {
+    const next = this.#silence.look(nowMs, busy);
+    if (next === null) return;
+    const { seconds } = this.#silence;
+    if (next === "ask") {
+      this.#send({ type: "info", key: askKey, value: String(seconds) });
+    } else {
+      this.#closing = true;
+      const why = `the manager was silent for ${seconds} s and did not answer`;
+      this.#act({ type: "close", why, then: "reconnect", broken: true });
+    }
   }
 
   #close(why: string, then: Afterwards): void {

@@ -123,6 +123,45 @@ Deno.test("tasks of a worker that was killed too are run again", async () => {
   await bed.clean();
 });
 
+Deno.test("without a catalog workers come back to where their manager was, and to its key only", async () => {
+  await using bed = await TestBed.create();
+  await using catalog = bed.start(["catalog", "-p", "0", "-H", "history"]);
+  const [, catalogPort] = await catalog.says(/listens: \S+:(\d+)/);
+  const named = ["-M", "lost", "-C", `127.0.0.1:${catalogPort}`];
+  const found = [...named, "--workers", "none"];
+  const list = await listOf(bed, 1);
+  await using first = bed.start(["manager", list, ...found, "--port", "0", "--output", "out"]);
+  const [, port] = await first.says(/Listening on port (\d+)/);
+  const size = ["--cores", "1", "--memory", "200", "--disk", "500"];
+  const log = ["-d", "all", "-o", "worker.log"];
+  await using worker = bed.start(["worker", ...named, ...log, ...size, ...backoff]);
+  await running(bed, 0);
+  await killed(catalog);
+  await killed(first);
+  await worker.says(/Keeping 1 of its tasks/);
+  {
+    // Of the same name, at the same place, with another key.
+    const env = { XDG_STATE_HOME: bed.folder.join("state") };
+    await using stranger = bed.start(["manager", "-", ...found, "--port", port!], {
+      ...{ stdin: "piped", env },
+    });
+    await stranger.says(/Listening on port/);
+    const path = bed.folder.join("worker.log");
+    await until(() => /its key is not the one that/.test(Deno.readTextFileSync(path)), {
+      what: "the refusal",
+      timeoutMs: 30_000,
+    });
+    assert.doesNotMatch(stranger.stderr, /joined/);
+  }
+  await using second = resumed(bed, port!);
+  await second.says(/Worker \S+ joined/);
+  await allow(bed, 0);
+  assert.equal(await second.ended, 0, second.stderr);
+  assert.equal(await worker.ended, 0, worker.stderr);
+  assert.equal(runsOf(bed, 0), 1);
+  await bed.clean();
+});
+
 Deno.test("a manager of another run gets none of them, and they end", async () => {
   await using bed = await TestBed.create();
   const [first, port] = await begin(bed, 1);

@@ -99,6 +99,87 @@ Deno.test("a worker leaves a manager that took over the port of the one it looke
   await bed.clean();
 });
 
+Deno.test("without a catalog a worker comes back to where its manager was, not to a stranger there", async () => {
+  await using bed = await TestBed.create();
+  await using catalog = await FakeCatalog.start();
+  using manager = new ScriptedManager();
+  catalog.records = [record(manager.port)];
+  await using worker = looking(bed, catalog.text, "-M", "ana", "--connect-timeout", "60s");
+  const before = await manager.accept();
+  await before.greeting();
+  await before.send("ana\n");
+  catalog.answer = () => "close";
+  const served = catalog.asked.length;
+  before.close();
+  const again = await manager.accept();
+  await again.greeting();
+  assert.ok(catalog.asked.length > served, "a catalog is asked first");
+  await again.send("banana\nput x 3 0644\nabc");
+  await again.closed();
+  await worker.says(/^Left "ana" at localhost:\d+: it is not the manager .*it says "banana"$/m);
+  const back = await manager.accept();
+  await back.greeting();
+  await back.send("ana\n");
+  await until(() => worker.stderr.match(/^Connected to "ana"/gm)?.length === 3, {
+    what: "a third link",
+  });
+  using elsewhere = new ScriptedManager();
+  catalog.answer = () => ({ body: JSON.stringify([record(elsewhere.port)]) });
+  back.close();
+  const found = await elsewhere.accept();
+  await found.greeting();
+  await found.send("ana\nexit\n");
+  assert.equal(await worker.ended, 0, worker.stderr);
+  assert.match(
+    worker.stderr,
+    /^Cannot ask for managers: no catalog .*; trying again, and "ana" at localhost:\d+ where it was$/m,
+  );
+  await bed.clean();
+});
+
+Deno.test("a worker gives up a manager that is nowhere, saying that no catalog told of another", async () => {
+  await using bed = await TestBed.create();
+  await using catalog = await FakeCatalog.start();
+  using manager = new ScriptedManager();
+  catalog.records = [record(manager.port)];
+  await using worker = looking(bed, catalog.text, "-M", "ana", "--connect-timeout", "500ms");
+  const link = await manager.accept();
+  await link.greeting();
+  await link.send("ana\n");
+  catalog.answer = () => "close";
+  manager.close();
+  assert.equal(await worker.ended, 1);
+  assert.match(
+    worker.stderr,
+    /\(tried for \d s\): no catalog answers \(.*\); "ana" at localhost:\d+: Connection refused/,
+  );
+  await bed.clean();
+});
+
+Deno.test("that a manager of earlier had no work ends no worker that nobody tells of others", async () => {
+  await using bed = await TestBed.create();
+  await using catalog = await FakeCatalog.start();
+  using manager = new ScriptedManager();
+  catalog.records = [record(manager.port)];
+  const idle = ["--timeout", "1s", "--connect-timeout", "60s"];
+  await using worker = looking(bed, catalog.text, "-M", "ana", ...idle);
+  const link = await manager.accept();
+  await link.greeting();
+  await link.send("ana\n");
+  catalog.answer = () => "close";
+  await link.closed();
+  const asked = catalog.asked.length;
+  await until(() => catalog.asked.length >= asked + 3, { what: "more questions" });
+  assert.ok(worker.running, worker.stderr);
+  using another = new ScriptedManager();
+  catalog.answer = () => ({ body: JSON.stringify([record(another.port)]) });
+  const served = await another.accept();
+  await served.greeting();
+  await served.send("ana\nexit\n");
+  assert.equal(await worker.ended, 0, worker.stderr);
+  await bed.clean();
+});
+
 Deno.test("catalog down, no manager, manager there: each is said once", async () => {
   await using bed = await TestBed.create();
   await using catalog = await FakeCatalog.start();

@@ -3,11 +3,11 @@ import { authenticate } from "../../io/handshake.ts";
 import { Link } from "../../io/link.ts";
 import { selfSignedIdentity } from "../../io/tls_identity.ts";
 import { gpuFeatures } from "../../worker/features.ts";
-import { listedManagers } from "../../worker/find_manager.ts";
 import { runWorker } from "../../worker/run.ts";
 import { deadPort, type ScriptedLink, ScriptedManager } from "../support/scripted_manager.ts";
 import { needs } from "../support/skip.ts";
 import { SmallDisk, smallDiskMissing } from "../support/small_disk.ts";
+import { workerOptions } from "../support/worker_options.ts";
 import { TestBed, type Wqx } from "../support/wqx.ts";
 
 const quick = ["--min-backoff", "20ms", "--max-backoff", "50ms", "--disk", "100"];
@@ -339,33 +339,8 @@ Deno.test("a volatile worker leaves by itself and comes back", async () => {
   await using bed = await TestBed.create();
   using manager = new ScriptedManager();
   const stop = new AbortController();
-  const ended = runWorker({
-    managers: listedManagers([{ host: "127.0.0.1", port: manager.port }], false),
-    protocol: undefined,
-    password: null,
-    ipMode: "IPV4",
-    resources: { diskMb: 100 },
-    features: [],
-    os: undefined,
-    arch: undefined,
-    factory: null,
-    workdir: bed.folder.path,
-    symlinks: true,
-    taskWrapper: undefined,
-    warmPython: true,
-    nativeEnvironments: true,
-    coprocess: null,
-    wqx: ["wqx"],
-    version: "1.2.3",
-    limits: { idleTimeoutMs: 60_000 },
-    backoff: { minMs: 10, maxMs: 10 },
-    connectTimeoutMs: 60_000,
-    wallTimeMs: null,
-    volatileAfterMs: () => 50,
-    singleShot: false,
-    log: () => {},
-    debug: () => {},
-  }, stop.signal);
+  const options = workerOptions(manager, bed, { volatileAfterMs: () => 50 });
+  const ended = runWorker(options, stop.signal);
   for (let i = 0; i < 3; i++) {
     const link = await manager.accept();
     await link.says(/^info wqx-volatile 1$/);
