@@ -6,10 +6,14 @@ import { delay, within } from "../io/clock.ts";
 
 /** For a worker to kill its tasks and remove its folders, before it is killed itself. */
 const stopMsMax = 5000;
-/** A worker that dies younger than this did not die of its tasks. */
+/** A worker that ends younger than this did not do so for its tasks, unless it was killed. */
 const infancyMs = 3000;
 /** Early deaths in a row after which starting more of them would not help. */
 const earlyDeathsMax = 3;
+/** As many, where they were killed: more than one task may kill (`lossesMax`). */
+const earlyKillsMax = 25;
+/** Above these are the exit codes of the killed. */
+const signalCodeMin = 128;
 /** Pause before a dead worker is replaced. */
 const replaceAfterMs = 200;
 /** Kept of what a worker says, to show if it dies; characters. */
@@ -58,7 +62,7 @@ export class LocalWorkers implements AsyncDisposable {
       const { said, code } = await this.#live();
       if (signal.aborted) return;
       earlyDeaths = performance.now() - bornMs < infancyMs ? earlyDeaths + 1 : 0;
-      if (earlyDeaths === earlyDeathsMax) {
+      if (earlyDeaths >= (code > signalCodeMin ? earlyKillsMax : earlyDeathsMax)) {
         this.#failed.reject(
           new RunError(`Local workers end as soon as they start (exit code ${code}):\n${said}`),
         );

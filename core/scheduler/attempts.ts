@@ -9,6 +9,7 @@ import { timeLeftMs, wrap, type Wrapped } from "./foreign_monitor.ts";
 import type { Placement } from "./place.ts";
 import { keyOf, loseOffers, type Offered, supersede } from "./reconnect.ts";
 import type { SchedulerState } from "./state.ts";
+import { noteLost, noteSurvived, whyPoisonous } from "./suspects.ts";
 import {
   type Attempt,
   type Copy,
@@ -32,7 +33,7 @@ const noInputs: readonly TaskInput[] = [];
 const waiting: Phase = { name: "waiting" };
 
 export function submit(state: SchedulerState, id: TaskId, spec: TaskSpec): void {
-  const task: Task = { id, spec, phase: waiting, attempts: [], wish: null };
+  const task: Task = { id, spec, phase: waiting, attempts: [], wish: null, suspicion: null };
   state.tasks.set(id, task);
   const why = whyUnsendable(id, spec);
   state.offers.submitted(task);
@@ -150,6 +151,7 @@ export function endCopy(
   task.attempts.push(attempt);
   state.category(task.spec.category).running--;
   learn(state, task, attempt);
+  if (report !== null) noteSurvived(state, task, worker, nowMs - copy.sinceMs);
   if (state.workers.has(worker.id)) {
     state.send(worker, { type: "kill", taskId: task.id });
     for (const { cache, cacheName, source } of task.spec.inputs) {
@@ -190,13 +192,19 @@ export function failed(
 /** `null`: once more, with a larger box if this one was too small. */
 function verdictOn(state: SchedulerState, task: Task, attempt: Attempt): TaskEnd | null {
   const end = attempt.ending.kind !== "failure" || outgrew(attempt) === null
-    ? verdict(task, attempt, state.options.limits)
+    ? verdict(task, attempt, state.options.limits) ?? verdictOnLoss(state, task, attempt)
     : verdictOnClimb(state, task, attempt.ending);
   const { dispatchesMax = Infinity } = task.spec;
   const count = task.attempts.length;
   if (end !== null || count <= dispatchesMax) return end;
   const why = `it was dispatched ${count} times, and ${dispatchesMax} retries are allowed`;
   return { kind: "failure", code: resultCode.maxRetries, why };
+}
+
+function verdictOnLoss(state: SchedulerState, task: Task, attempt: Attempt): TaskEnd | null {
+  if (attempt.ending.kind !== "lost") return null;
+  const why = whyPoisonous(state, task, attempt.endedMs);
+  return why === null ? null : { kind: "failure", code: resultCode.maxRetries, why };
 }
 
 function verdictOnClimb(state: SchedulerState, task: Task, ending: Failure): TaskEnd | null {
@@ -246,6 +254,7 @@ export function loseWorker(state: SchedulerState, id: WorkerId, why: string, now
   state.noteFleet();
   state.noteRoom(worker);
   for (const name of [...worker.cached]) state.noteUncached(worker, name);
+  noteLost(state, worker, why, nowMs);
   for (const held of [...worker.running, ...worker.retrieving]) {
     const task = state.tasks.get(held)!;
     const copy = copiesOf(task).find((one) => one.worker === id)!;

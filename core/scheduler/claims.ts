@@ -6,6 +6,7 @@ import { parseMeasured } from "../protocol/measured.ts";
 import { keepsKey, offeredKey, parseOffered } from "../protocol/offered_tasks.ts";
 import { protocolsSpoken, type ToManager } from "../protocol/messages.ts";
 import { piecesKey } from "../protocol/pieces.ts";
+import { askKey } from "../protocol/silence.ts";
 import { noteFactory } from "./factories.ts";
 import { newTalk, noteFile } from "./pieces.ts";
 import { greetedKeeper, offeredTask } from "./reconnect.ts";
@@ -80,6 +81,9 @@ export function info(
     }
     case keepsKey:
       if (value === "1") greetedKeeper(state, worker);
+      break;
+    case askKey:
+      state.send(worker, { type: "check" });
       break;
     case offeredKey: {
       const offered = parseOffered(value);

@@ -6,6 +6,7 @@ import { close, copiesOf, dispatch, finish } from "./attempts.ts";
 import { dismissDrained } from "./orders.ts";
 import { placeElsewhere } from "./place.ts";
 import type { SchedulerState } from "./state.ts";
+import { isSuspect } from "./suspects.ts";
 import { type Attempt, type Copy, failedOn, hasFailed, outgrew, type Task } from "./tasks.ts";
 import { hostOf, isReady, type Transfer, type WorkerState } from "./workers.ts";
 
@@ -78,6 +79,8 @@ function overtakeStragglers(state: SchedulerState, nowMs: number): void {
     if (task.phase.name !== "running" || task.phase.copies.length > 1) continue;
     // With no try left its copies would take turns for ever, each failing while the other runs.
     if (task.attempts.filter(hasFailed).length > task.spec.retriesMax) continue;
+    // Likewise, each losing its worker while the other runs.
+    if (isSuspect(task)) continue;
     const { category } = task.spec;
     const factor = stragglerFactors.get(category) ?? stragglerFactors.get("default");
     const { successes, wallMs } = state.category(category);

@@ -22,6 +22,7 @@ import { place, placeElsewhere } from "./place.ts";
 import { directoryFailed, received, stored } from "./reactions.ts";
 import { takeOffers } from "./reconnect.ts";
 import { type SchedulerOptions, SchedulerState } from "./state.ts";
+import { suspectsInTime, suspectWorkers } from "./suspects.ts";
 import { failedOn, type Moved, type Task } from "./tasks.ts";
 import { isReady, newWorker, type WorkerState } from "./workers.ts";
 
@@ -38,8 +39,6 @@ export interface WaitingTasksOfAKind {
   readonly first: Task;
   readonly count: number;
 }
-
-const nobody: ReadonlySet<WorkerId> = new Set();
 
 export class Scheduler {
   readonly #state: SchedulerState;
@@ -110,7 +109,7 @@ export class Scheduler {
   get waitingKinds(): WaitingTasksOfAKind[] {
     const { waiting } = this.#state;
     return [
-      ...[...waiting.picky].map((first) => ({ first, count: 1 })),
+      ...[...waiting.suspects, ...waiting.picky].map((first) => ({ first, count: 1 })),
       ...waiting.lanes().flatMap((lane) =>
         lane.first === null ? [] : [{ first: lane.first, count: lane.length }]
       ),
@@ -172,18 +171,8 @@ export class Scheduler {
     waiting.release(nowMs + state.options.epochOffsetMs);
     if (state.offers.workers.size > 0) takeOffers(state, nowMs);
     let budget = state.options.limits.dispatchMax;
-    for (const task of waiting.picky) {
-      if (isFull(state, task)) continue;
-      const placement = placeElsewhere(
-        state,
-        task.spec,
-        wishOf(state, task),
-        failedOn(task),
-        nobody,
-        nowMs,
-      );
-      if (placement !== null && budget-- > 0) dispatch(state, task, placement, nowMs);
-    }
+    budget -= dispatchEach(state, suspectsInTime(waiting.suspects, nowMs), budget, nowMs);
+    budget -= dispatchEach(state, waiting.picky, budget, nowMs);
     const freed = new Set(state.freed);
     for (const lane of waiting.lanes()) {
       let task = lane.first;
@@ -207,6 +196,7 @@ export class Scheduler {
     }
     // Out of budget, some lanes have yet to look at who was freed.
     if (budget > 0) state.freed.clear();
+    dispatchEach(state, waiting.suspects, budget, nowMs);
     return state.take();
   }
 
@@ -283,6 +273,27 @@ export class Scheduler {
     noteFailure(state, attempt, nowMs);
     failed(state, task, copy, attempt);
   }
+}
+
+/** Gives tasks with workers of their own to avoid to others; how many of them. */
+function dispatchEach(
+  state: SchedulerState,
+  tasks: Iterable<Task>,
+  countMax: number,
+  nowMs: number,
+): number {
+  let count = 0;
+  for (const task of tasks) {
+    if (count >= countMax || state.roomy.size === 0) break;
+    if (isFull(state, task)) continue;
+    const wish = wishOf(state, task);
+    const exclude = suspectWorkers(task, nowMs);
+    const placement = placeElsewhere(state, task.spec, wish, failedOn(task), exclude, nowMs);
+    if (placement === null) continue;
+    dispatch(state, task, placement, nowMs);
+    count++;
+  }
+  return count;
 }
 
 /** Whether as many tasks of its category run as may. */

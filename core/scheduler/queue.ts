@@ -2,10 +2,12 @@
  * Waiting tasks, in lanes of the same shape and priority, so that one look at a lane answers for
  * all of its tasks: if the first of them fits nowhere, neither does the next.
  *
- * Tasks that failed somewhere are kept apart: each of them has workers of its own to avoid.
+ * Tasks that failed somewhere are kept apart: each of them has workers of its own to avoid. So are
+ * those that may have taken workers along.
  */
 import type { Wish } from "../allocation/policy.ts";
 import { Fifo } from "./fifo.ts";
+import { isSuspect } from "./suspects.ts";
 import { failedOn, type Task } from "./tasks.ts";
 
 /** Tasks that any worker of sufficient size and features may take. */
@@ -58,6 +60,7 @@ export class WaitingTasks {
   #sorted: Lane[] | null = null;
   #order = 0;
   #picky = new Set<Task>();
+  readonly #suspects = new Set<Task>();
   readonly #timed = new Set<Task>();
   /** Those whose time has not come. */
   readonly #early = new Set<Task>();
@@ -72,6 +75,11 @@ export class WaitingTasks {
     return this.#picky;
   }
 
+  /** Tasks that may have taken workers along, in the order in which they came back. */
+  get suspects(): ReadonlySet<Task> {
+    return this.#suspects;
+  }
+
   /** Tasks with an end time. */
   get timed(): ReadonlySet<Task> {
     return this.#timed;
@@ -81,6 +89,7 @@ export class WaitingTasks {
     this.#count++;
     if (task.spec.endTimeMs !== undefined) this.#timed.add(task);
     if (task.spec.notBeforeMs !== undefined && task.attempts.length === 0) this.#early.add(task);
+    else if (isSuspect(task)) this.#suspects.add(task);
     else if (task.attempts.length > 0 && failedOn(task).size > 0) this.#picky.add(task);
     else this.#laneOf(task).push(task);
   }
@@ -106,6 +115,7 @@ export class WaitingTasks {
     this.#count--;
     this.#timed.delete(task);
     this.#picky.delete(task);
+    this.#suspects.delete(task);
     this.#early.delete(task);
   }
 

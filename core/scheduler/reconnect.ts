@@ -137,6 +137,7 @@ function take(
   forget(state, worker, offer);
   // What was reserved may not fit any more by the last bit of a sum of fractions.
   if (hasRoomFor(worker, offer.box)) {
+    task.suspicion = null; // it did not take this worker along
     dispatch(state, task, { worker, box: offer.box }, nowMs, offer);
   } else {
     state.send(worker, { type: "drop", key: offer.key });

@@ -8,6 +8,7 @@ import type { ManagerAction } from "./actions.ts";
 import type { MonitorProgram } from "./foreign_monitor.ts";
 import type { Limits } from "./limits.ts";
 import { Offers, type RunIdentity } from "./reconnect.ts";
+import { type Fates, noFates } from "./poison.ts";
 import { WaitingTasks } from "./queue.ts";
 import { nextPhases, type Phase, type Task } from "./tasks.ts";
 import { hasRoom, isReady, type WorkerState } from "./workers.ts";
@@ -74,6 +75,8 @@ export class SchedulerState {
   largestWorker: Resources | null = null;
   /** How often that may have changed. */
   fleetChanges = 0;
+  /** Of attempts that tell how workers fare (suspects.ts). */
+  fates: Fates = noFates;
   done = 0;
   failedAttempts = 0;
   #actions: ManagerAction[] = [];

@@ -5,6 +5,7 @@ import type { TaskId, WorkerId } from "../ids.ts";
 import type { Exhaustion, Measured } from "../protocol/measured.ts";
 import { type ResultCode, resultCode } from "../protocol/messages.ts";
 import { type ResourceName, type Resources, wireResources } from "../resources.ts";
+import type { Suspicion } from "./suspects.ts";
 
 /** Where an input comes from. */
 export type Source =
@@ -180,6 +181,8 @@ export interface Task {
   readonly attempts: Attempt[];
   /** Once it has outgrown a box: what it asks for since. Until then, what its category says. */
   wish: Wish | null;
+  /** `null`: it was not lost with its worker since an attempt of it came to an end. */
+  suspicion: Suspicion | null;
 }
 
 /** Legal transitions; every change of phase goes through `Scheduler` and is checked against it. */

@@ -165,3 +165,29 @@ Deno.test("what a real worker says of exhaustion, without numbers, ends a task w
   const [[, ended]] = probe.ends() as [[TaskId, TaskEnd]];
   assert.deepEqual(ended, { kind: "failure", code: 16, why: "it outgrew its allocation" });
 });
+
+/** What tasks were seen to use on a worker that left must not keep others from the smaller ones. */
+const outliving = [
+  [199, "cores", { cores: 12, disk: 10 }],
+  [5285, "disk", { cores: 1, disk: 20_000 }],
+] as const;
+
+for (const [seed, name, peak] of outliving) {
+  Deno.test(`${name} that tasks used on a worker that has left are not waited for (seed ${seed})`, () => {
+    const probe = learning({ mode: "max-seen" });
+    const large = probe.join(resources(16, 16_000, 40_000));
+    for (let i = 0; i < 20; i++) {
+      const id = probe.submit({ request: {} });
+      probe.schedule();
+      probe.nowMs += 60_000;
+      const monitored = { memory: 50, ...peak };
+      const usage = { cpuUserMs: 1000, cpuSystemMs: 0, memoryPeakMb: 50, monitored };
+      probe.receive(large, measuredInfo(id, usage));
+      probe.finish(large, id, { wallUs: 60_000_000 });
+    }
+    probe.submit({ request: {} });
+    probe.close(large);
+    probe.join(resources(2, 1000, 5000));
+    assert.equal(boxes(probe).length, 1);
+  });
+}

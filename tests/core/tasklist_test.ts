@@ -148,7 +148,14 @@ function attempt(options: Partial<Attempt> = {}): Attempt {
 const result = (end: TaskEnd, attempts: Attempt[]) =>
   resultOf(
     listed(4, [], { name: "fit", tag: "t" }),
-    { id: taskId(9), spec: taskSpec(), phase: { name: "done", end }, attempts, wish: null },
+    {
+      id: taskId(9),
+      spec: taskSpec(),
+      phase: { name: "done", end },
+      attempts,
+      wish: null,
+      suspicion: null,
+    },
     end,
     Date.UTC(2026, 10, 22),
   );

@@ -51,3 +51,45 @@ Deno.test("tasks that kill their group, or take all memory, fail alone, with eve
   assert.equal(report.failures[0].hosts.length, 1);
   await bed.clean();
 });
+
+Deno.test("a task that kills its workers is given up after three, and all others end", async () => {
+  await using bed = await TestBed.create();
+  const poison = { name: "poison", command: "sleep 0.2; kill -9 $PPID; sleep 5" };
+  const good = Array.from({ length: 60 }, (_, i) => ({ command: `sleep 0.3; echo ${i}` }));
+  const lines = [poison, ...good].map((one) => JSON.stringify(one));
+  await bed.folder.write("t.jsonl", lines.join("\n") + "\n");
+  await using manager = bed.start([
+    ...["manager", "t.jsonl", "--workers", "2", "--port", "0"],
+    ...["--output", bed.folder.join("out")],
+  ], { cwd: bed.folder.path });
+  assert.equal(await manager.ended, 1, manager.stderr);
+  const results = (await Deno.readTextFile(bed.folder.join("out/results.jsonl"))).trim()
+    .split("\n").map((line) => JSON.parse(line));
+  assert.equal(results.length, 61);
+  const failed = results.filter(({ state }) => state !== "success");
+  assert.deepEqual(failed.map(({ name }) => name), ["poison"]);
+  const [{ why, attempts, tries }] = failed;
+  assert.ok(attempts >= 3 && attempts <= 5, `${attempts} attempts: ${why}`);
+  assert.equal(new Set(tries.map(({ worker }: { worker: string }) => worker)).size, attempts);
+  assert.match(why, /^its worker went away \d times in a row, on \S+, at last because /);
+  assert.match(why, / \d+ of \d+ attempts of other tasks were lost: it seems to take its worker/);
+  assert.match(manager.stderr, /A local worker died; starting another/);
+  await bed.clean();
+});
+
+Deno.test("a task that kills the only worker, with nothing to compare it with, fails in the end", async () => {
+  await using bed = await TestBed.create();
+  await bed.folder.write("t.jsonl", JSON.stringify({ command: "kill -9 $PPID; sleep 5" }) + "\n");
+  await using manager = bed.start([
+    ...["manager", "t.jsonl", "--workers", "1", "--port", "0"],
+    ...["--output", bed.folder.join("out")],
+  ], { cwd: bed.folder.path });
+  assert.equal(await manager.ended, 1, manager.stderr);
+  assert.doesNotMatch(manager.stderr, /Local workers end as soon as they start/);
+  const result = JSON.parse(await Deno.readTextFile(bed.folder.join("out/results.jsonl")));
+  assert.match(
+    result.why,
+    /^its worker went away 10 times in a row, .* no other task ran meanwhile/,
+  );
+  await bed.clean();
+});

@@ -67,6 +67,8 @@ export interface Faults {
   /** A signal, with half of an output written. */
   readonly taskCrashes: number;
   readonly taskHangs: number;
+  /** Of tasks, not of attempts, also when no other fault happens any more: it kills its worker. */
+  readonly taskPoisons: number;
   /** It says that all is well, and an output is missing. */
   readonly outputMissing: number;
   /** Of tasks, not of attempts: the output is something else, each time. */
@@ -91,6 +93,15 @@ export interface Faults {
   readonly latencyMsMax: number;
   /** Largest need of a plain task. */
   readonly memoryMbMax: number;
+}
+
+/** Whether workers, or links to them, are lost by anything but tasks. */
+export function losesWorkers(faults: Faults): boolean {
+  const { cutEveryMs, killEveryMs, muteEveryMs, stallEveryMs, halfOpenEveryMs } = faults;
+  const { freezeEveryMs, managerFreezeEveryMs, jobVanishesEveryMs } = faults;
+  const breaks = [cutEveryMs, killEveryMs, muteEveryMs, stallEveryMs, halfOpenEveryMs];
+  const others = [freezeEveryMs, managerFreezeEveryMs, jobVanishesEveryMs];
+  return [...breaks, ...others].some((everyMs) => everyMs < Infinity);
 }
 
 /** Faults that are there or not, each time that they might be. */
@@ -144,6 +155,7 @@ export function drawFaults(chances: Chances): Faults {
     taskFails: share("taskFails", 0.4, 0.4),
     taskCrashes: share("taskCrashes", 0.3, 0.2),
     taskHangs: share("taskHangs", 0.2, 0.1),
+    taskPoisons: share("taskPoisons", 0.2, 0.03),
     outputMissing: share("outputMissing", 0.3, 0.2),
     outputWrong: share("outputWrong", 0.2, 0.2),
     outputHuge: share("outputHuge", 0.2, 0.1),

@@ -51,6 +51,7 @@ export function monitored(
   ];
   const ended = (ms: number, exitCode: number, fields: Readonly<Record<string, unknown>>) => ({
     ...effect,
+    killsWorker: false,
     ms,
     exitCode,
     outputs: new Map([written({ exit_status: 143, exit_type: "limits", ...fields })]),

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import type { AnalysisRecord } from "../../core/analysis/records.ts";
 import type { ManagerAction, ManagerEvent } from "../../core/scheduler/actions.ts";
+import type { TaskId } from "../../core/ids.ts";
+import { offeredKey, parseOffered } from "../../core/protocol/offered_tasks.ts";
 import { Scheduler } from "../../core/scheduler/machine.ts";
+import type { SchedulerOptions } from "../../core/scheduler/state.ts";
+import type { TaskSpec } from "../../core/scheduler/tasks.ts";
 import { Chances, drawFaults } from "./faults.ts";
 import { runSeed, type WorldOptions } from "./world.ts";
 
@@ -13,6 +17,8 @@ const regressions = [
     301593,
     "copies of a task that outgrew their boxes took turns for ever, and it never got more room",
   ],
+  [199, "tasks waited for cores that others had used on a worker that had left"],
+  [5285, "tasks waited for disk that others had used on a worker that had left"],
 ] as const;
 
 for (const [seed, fault] of regressions) {
@@ -36,6 +42,44 @@ Deno.test("every fault occurs in some worlds, and in some of them it does not", 
     assert.ok(none.length > 20 && none.length < 190, `${name}: not in ${none.length} of 200`);
   }
 });
+
+/** Submitted tasks by key, those that are over among them. */
+type Known = Map<string, { readonly id: TaskId; readonly spec: TaskSpec; isOver: boolean }>;
+
+/** Takes what a worker offers of tasks that are over, as if they were wanted. */
+class CountsAgain extends Scheduler {
+  constructor(options: Partial<SchedulerOptions>, private readonly known: Known) {
+    super(options);
+  }
+
+  override handle(event: ManagerEvent, nowMs: number): ManagerAction[] {
+    if (event.type === "submitted" && event.spec.key !== undefined) {
+      this.known.set(event.spec.key, { id: event.id, spec: event.spec, isOver: false });
+    }
+    const actions = super.handle(event, nowMs);
+    for (const { task: { spec } } of actions.filter((action) => action.type === "returned")) {
+      if (spec.key !== undefined) this.known.get(spec.key)!.isOver = true;
+    }
+    if (event.type !== "received" || event.message.type !== "info") return actions;
+    if (event.message.key !== offeredKey) return actions;
+    const one = this.known.get(parseOffered(event.message.value)!.key);
+    if (one?.isOver !== true) return actions;
+    one.isOver = false;
+    const { id, spec } = one;
+    return [...actions, ...super.handle({ type: "submitted", id, spec }, nowMs)];
+  }
+}
+
+/** What the last manager of the run counted is known to the next one, and not that it counted. */
+function countsAfterResume(): WorldOptions {
+  let known: Known = new Map();
+  return {
+    scheduler: (options) => {
+      if (options.run?.manager === "m1") known = new Map();
+      return new CountsAgain(options, known);
+    },
+  };
+}
 
 /** A program with a fault each; if their worlds hold, the simulator sees nothing. */
 const canaries: Record<string, WorldOptions> = {
@@ -100,6 +144,13 @@ const canaries: Record<string, WorldOptions> = {
         }
       })(options),
   },
+  "a scheduler that takes a kept task which is over, and counts it again": {
+    scheduler: (options) => new CountsAgain(options, new Map()),
+  },
+  "a resumed manager that takes a kept task which was counted before it": countsAfterResume(),
+  "a worker that loses a task which it kept": { losesKept: "task" },
+  "a worker that loses a result which it kept": { losesKept: "result" },
+  "a worker that loses the outputs of a task which it kept": { losesKept: "outputs" },
   "a worker that leaks the sandboxes of its tasks": { deafToKill: true },
   "a worker that does not check a file which it put together": { gullible: true },
   "a journal that says what is not on disk": { skipsFsync: true },

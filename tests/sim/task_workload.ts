@@ -9,9 +9,11 @@ import {
   type TaskInput,
   type TaskSpec,
 } from "../../core/scheduler/tasks.ts";
+import { lossesInARowMin } from "../../core/scheduler/poison.ts";
 import { resultCode } from "../../core/protocol/messages.ts";
 import type { ResourceRequest } from "../../core/analysis/spec.ts";
 import type { SimDisk } from "./disk.ts";
+import { losesWorkers } from "./faults.ts";
 import type { SimJournal } from "./journal.ts";
 import type { SimManager } from "./manager.ts";
 import type { Timeline } from "./timeline.ts";
@@ -33,6 +35,7 @@ interface Plan {
   readonly spec: TaskSpec;
   readonly expected: string;
   readonly alwaysFails: boolean;
+  readonly poisons: boolean;
   readonly memoryMb: number;
   readonly cancelAfterMs: number | null;
 }
@@ -41,6 +44,8 @@ interface Order {
   readonly index: number;
   readonly ms: number;
   readonly alwaysFails: boolean;
+  /** It kills its worker. */
+  readonly poisons: boolean;
   readonly memoryMb: number;
   /** It gives something else than it should, or very much of it. */
   readonly lies: "wrong" | "huge" | null;
@@ -128,7 +133,9 @@ export class TaskWorkload implements Workload {
         if (got !== plan.expected && !isLoose) {
           throw new Error(`Task ${task.id} gave "${got}" instead of "${plan.expected}"`);
         }
-        if (plan.alwaysFails) throw new Error(`Task ${task.id} cannot have succeeded`);
+        if (plan.alwaysFails || plan.poisons) {
+          throw new Error(`Task ${task.id} cannot have succeeded`);
+        }
         return;
       }
       case "failure": {
@@ -146,6 +153,10 @@ export class TaskWorkload implements Workload {
           }
           return;
         }
+        if (losses <= 20 && end.why.startsWith("its worker went away")) {
+          this.#checkGivenUp(plan, task);
+          return;
+        }
         // Of two copies the first that fails decides nothing; each lost one may come back as such.
         const extra = failures - (plan.spec.retriesMax + 1);
         if (losses <= 20 && (extra < 0 || extra > 1 + losses)) {
@@ -157,13 +168,14 @@ export class TaskWorkload implements Workload {
   }
 
   execute(command: string, sandbox: Files): Effect {
-    const { index, ms, alwaysFails, memoryMb, lies } = JSON.parse(command) as Order;
+    const { index, ms, alwaysFails, poisons, memoryMb, lies } = JSON.parse(command) as Order;
     const { happens } = this.around;
     const failed = alwaysFails || happens("taskFails");
     const outputs: Files = new Map();
     const printed = bytesOf(`ran ${ms}`);
     this.#ran.add(index);
     if (!failed) outputs.set("out", bytesOf(told(digest(sandbox), lies)));
+    if (poisons) return { ms, exitCode: 0, printed, outputs, memoryMb, killsWorker: true };
     if (happens("taskCrashes")) {
       outputs.set("out", bytesOf("half of"));
       return { ms: ms / 2, exitCode: 11, printed, outputs, memoryMb };
@@ -185,6 +197,19 @@ export class TaskWorkload implements Workload {
     const { inputUnreadable, fullDiskEveryMs } = faults;
     const odds = [taskFails, taskCrashes, outputMissing, storeFails, outputUnstored];
     return [...odds, inputUnreadable].some((chance) => chance > 0) || fullDiskEveryMs < Infinity;
+  }
+
+  /** Chance explains many losses, and what runs beside one poisonous task all of them. */
+  #checkGivenUp({ poisons, spec }: Plan, { id, suspicion }: Task): void {
+    const { inARow = 0 } = suspicion ?? {};
+    if (inARow < Math.max(lossesInARowMin, spec.retriesMax + 1)) {
+      throw new Error(`Task ${id} was given up after it lost ${inARow} workers`);
+    }
+    if (poisons) this.around.note("poisonGivenUp");
+    else if (
+      losesWorkers(this.around.faults) || this.#plans.filter((one) => one.poisons).length > 1
+    ) this.around.note("innocentGivenUp");
+    else throw new Error(`Task ${id} was given up for what another one did`);
   }
 
   #submit(manager: SimManager, plan: Plan): void {
@@ -214,7 +239,8 @@ export class TaskWorkload implements Workload {
     // Some need more than any worker has, or than they declare.
     const memoryMb = 10 + Math.floor(faults.memoryMbMax * rng() ** 2);
     const ms = Math.floor(10_000 * rng() ** 4);
-    const order: Order = { index: i, ms, alwaysFails, memoryMb, lies };
+    const poisons = this.around.chances.of("poisons")() < faults.taskPoisons;
+    const order: Order = { index: i, ms, alwaysFails, poisons, memoryMb, lies };
     const inputs: TaskInput[] = [
       {
         source: { kind: "buffer", bytes: bytesOf(own), mode: 0o644 },
@@ -249,6 +275,7 @@ export class TaskWorkload implements Workload {
       },
       expected: told(digest(sandbox), lies),
       alwaysFails,
+      poisons,
       memoryMb,
       cancelAfterMs: rng() < 0.05 ? rng() * 20_000 : null,
     };

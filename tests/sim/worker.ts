@@ -35,7 +35,12 @@ export interface Effect {
   readonly outputs: Files;
   /** Peak; 10 where it does not matter. */
   readonly memoryMb?: number;
+  /** At its end it kills its worker. */
+  readonly killsWorker?: boolean;
 }
+
+/** Tasks that run, or the outputs of those that have ended, or all about those. */
+export type LostKept = "task" | "outputs" | "result";
 
 type StepEvent = Extract<WorkerEvent, { type: "staged_in" | "exited" | "staged_out" }>;
 
@@ -62,8 +67,12 @@ export interface SimWorkerOptions {
   readonly unread: ReadonlySet<string>;
   /** It does not hear that it should forget a task. */
   readonly deafToKill: boolean;
+  /** Of what it kept and gives to the next manager, this is not there any more. */
+  readonly losesKept: LostKept | null;
   /** So long it keeps tasks when a link breaks; 0: not at all. */
   readonly keepTasksMs: number;
+  /** One of its tasks has killed it. */
+  readonly poisoned: () => void;
   /** The link is over: by the manager, by a fault, or because the worker left. */
   readonly gone: (terminate: boolean) => void;
 }
@@ -252,6 +261,8 @@ export class SimWorker {
         this.#attempts.delete(action.from);
         this.#attempts.set(action.task.taskId, attempt);
         attempt.taskId = action.task.taskId;
+        // Its end will be nobody's.
+        if (action.task.kept && this.options.losesKept === "task") attempt.forgotten = true;
         break;
       }
       case "restage":
@@ -284,7 +295,8 @@ export class SimWorker {
         throw new Error(`No simulated task asks for "${action.type}"`);
       case "close":
         this.#wire!.close("worker");
-        this.#leave(action.then === "terminate");
+        if (action.broken === true) this.#lose();
+        else this.#leave(action.then === "terminate");
         break;
     }
   }
@@ -411,6 +423,10 @@ export class SimWorker {
     }
     this.#after(effect.ms, attempt, () => {
       if (attempt.killed) return null;
+      if (effect.killsWorker) {
+        this.options.poisoned();
+        return null;
+      }
       for (const [name, bytes] of effect.outputs) attempt.sandbox.set(name, bytes);
       attempt.printed = effect.printed;
       const exit = { exitCode: effect.exitCode, wallMs: effect.ms, measured: usage };
@@ -441,6 +457,11 @@ export class SimWorker {
 
   #restage({ from, task }: Extract<WorkerAction, { type: "restage" }>): void {
     const attempt = this.#attempts.get(task.taskId)!;
+    const { losesKept } = this.options;
+    if (task.kept && losesKept === "result") return;
+    if (task.kept && losesKept === "outputs") {
+      for (const { cacheName } of from.outputs) this.#remove(cacheName);
+    }
     this.#after(1, attempt, () => {
       for (const [i, { cacheName }] of from.outputs.entries()) {
         const bytes = this.#cache.get(cacheName);

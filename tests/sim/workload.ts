@@ -23,6 +23,8 @@ export interface Surroundings {
   readonly chances: Chances;
   /** Whether something goes wrong this time. */
   readonly happens: (what: Probable) => boolean;
+  /** Something that is to be counted. */
+  readonly note: (what: string) => void;
 }
 
 export interface Workload {

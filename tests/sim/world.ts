@@ -17,7 +17,7 @@ import { SimManager } from "./manager.ts";
 import { TaskWorkload, workerMemoryMb } from "./task_workload.ts";
 import { Timeline } from "./timeline.ts";
 import { Wire } from "./wire.ts";
-import { type Files, SimWorker, type SimWorkerOptions } from "./worker.ts";
+import { type Files, type LostKept, SimWorker, type SimWorkerOptions } from "./worker.ts";
 import type { Workload } from "./workload.ts";
 
 const foreignMonitor: MonitorProgram = {
@@ -29,8 +29,9 @@ const foreignMonitor: MonitorProgram = {
 const factory = "sim";
 const journalPath = "/journal";
 
+// Factories pause for up to ten minutes where their workers are killed young.
 /** After the last fault everything has to be done within this virtual time. */
-const calmMsMax = 4 * 3_600_000;
+const calmMsMax = 12 * 3_600_000;
 /** Then workers forget what they have; those that are stopped, or behind a dead router, later. */
 const quietMs = 8_000_000;
 
@@ -47,11 +48,15 @@ export interface Outcome {
 /** Faults of wqx itself, to see that they are found. */
 export interface WorldOptions {
   readonly logs?: boolean;
+  /** What goes wrong, in place of what the seed says. */
+  readonly faults?: (drawn: Faults) => Faults;
   readonly scheduler?: (options: Partial<SchedulerOptions>) => Scheduler;
   /** Workers do not look at what they put together from pieces. */
   readonly gullible?: boolean;
   /** Workers that do not hear every `kill`. */
   readonly deafToKill?: boolean;
+  /** Workers that lose some of what they kept. */
+  readonly losesKept?: LostKept;
   /** The journal says that things are on disk that are not. */
   readonly skipsFsync?: boolean;
   /** What a manager takes of the journal of another one. */
@@ -97,12 +102,18 @@ class World {
   constructor(private readonly seed: number, private readonly options: WorldOptions) {
     const chances = this.#chances = new Chances(seed);
     const rng = this.#rng = chances.of("world");
-    const faults = this.#faults = drawFaults(chances);
+    const drawn = drawFaults(chances);
+    const faults = this.#faults = options.faults?.(drawn) ?? drawn;
     const keeps = chances.of("keeps");
     this.#keepTasksMs = keeps() < 0.3 ? 0 : keeps() < 0.3 ? 20_000 : 900_000;
     const makeWorkload = rng() < 0.5 ? TaskWorkload : AnalysisWorkload;
     const happens = (name: Probable) => this.#happens(name);
-    this.#workload = new makeWorkload(this.#timeline, { faults, chances, happens });
+    this.#workload = new makeWorkload(this.#timeline, {
+      faults,
+      chances,
+      happens,
+      note: (what) => this.#note(what),
+    });
     const slow: [string, number][] = [["default", 3], ["processing", 2]];
     const stragglerFactors = new Map(rng() < 0.5 ? slow : []);
     const mode = modes[Math.floor(rng() * modes.length)]!;
@@ -347,6 +358,11 @@ class World {
     if (before?.isKeeping) return this.#connect(place, before, manager);
     const worker: SimWorker = new SimWorker(this.#timeline, {
       ...this.#workerOptions(place),
+      poisoned: () => {
+        this.#note("poisoned");
+        if (place.worker === worker) this.#kill(place);
+        else worker.die();
+      },
       // Workers that were told to go, or had nothing to do, are started again by someone.
       gone: (terminate) => {
         if (place.worker !== worker) return;
@@ -369,7 +385,7 @@ class World {
     worker.start(wire);
   }
 
-  #workerOptions(place: Place): Omit<SimWorkerOptions, "gone"> {
+  #workerOptions(place: Place): Omit<SimWorkerOptions, "gone" | "poisoned"> {
     const { rng, faults } = { rng: this.#rng, faults: this.#faults };
     const cores = Math.max(2, 1 + Math.floor(rng() * 8));
     const happens = (name: "taskFails" | "storeFails" | "keptGarbled") => () =>
@@ -400,6 +416,7 @@ class World {
       keepTasksMs: this.#keepTasksMs,
       unread: this.#unread,
       deafToKill: this.options.deafToKill ?? false,
+      losesKept: this.options.losesKept ?? null,
     };
   }
 
