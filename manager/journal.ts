@@ -25,6 +25,8 @@ export type FsyncMode = typeof fsyncModes[number];
 const syncEveryMs = 1000;
 /** Before a write that failed is tried again; ms. */
 const tryAgainAfterMs = 500;
+/** Files brought to disk at the same time: file systems take many in one commit. */
+const syncsAtOnce = 32;
 
 export interface JournalOwner {
   note(line: string): void;
@@ -115,7 +117,7 @@ export class JournalFile implements AsyncDisposable {
 
   /** A file that the next record speaks of: resolves when it is as safe as was asked for. */
   async keep(path: string): Promise<void> {
-    if (this.fsync === "always") await syncFile(path);
+    if (this.fsync === "always") await syncFiles(new Set([path]));
     if (this.fsync === "interval") this.#unsynced.add(path);
   }
 
@@ -202,11 +204,11 @@ export class JournalFile implements AsyncDisposable {
   }
 
   async #sync(): Promise<void> {
-    const paths = [...this.#unsynced];
-    this.#unsynced.clear();
+    const paths = this.#unsynced;
+    this.#unsynced = new Set();
     this.#dirty = false;
     try {
-      for (const path of paths) await syncFile(path);
+      await syncFiles(paths);
       await this.file.syncData();
     } catch (error) {
       this.owner.note(`Cannot bring ${this.path} to disk: ${messageOf(error)}`);
@@ -214,13 +216,21 @@ export class JournalFile implements AsyncDisposable {
   }
 }
 
-/** The file and its name in the folder; what has gone in the meantime needs neither. */
-async function syncFile(path: string): Promise<void> {
+/** Files, and then their names in their folders, each of which is asked once. */
+async function syncFiles(paths: ReadonlySet<string>): Promise<void> {
+  const left = paths.values();
+  const lane = async () => {
+    for (const path of left) await syncOne(path);
+  };
+  await Promise.all(Array.from({ length: Math.min(syncsAtOnce, paths.size) }, lane));
+  for (const folder of new Set([...paths].map(dirname))) await syncOne(folder);
+}
+
+/** A file or a folder; one that has gone in the meantime needs nothing. */
+async function syncOne(path: string): Promise<void> {
   try {
-    for (const one of [path, dirname(path)]) {
-      using file = await Deno.open(one);
-      await file.sync();
-    }
+    using file = await Deno.open(path);
+    await file.sync();
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }

@@ -34,6 +34,7 @@ Deno.test("records are in the file in order, in every way of bringing it to disk
 Deno.test("what comes of one turn is one write", async () => {
   await using temp = await TempFolder.create();
   await using journal = await JournalFile.open(temp.join("j"), { fsync: "never", owner: silent });
+  await journal.written();
   for (let i = 0; i < 10; i++) journal.append(i);
   assert.equal(Deno.statSync(temp.join("j")).size, journalHead().length);
   await journal.written();
