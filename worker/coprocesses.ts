@@ -67,12 +67,15 @@ export class Coprocesses implements AsyncDisposable {
   /** Throws a RunError if one of them does not say its name. */
   static async start(options: CoprocessOptions): Promise<Coprocesses> {
     const coprocesses = new Coprocesses(options);
+    const starting = Array.from({ length: options.count }, () => coprocesses.#add());
+    for (const one of starting) coprocesses.#starting.add(one);
     try {
-      await Promise.all(Array.from({ length: options.count }, () => coprocesses.#add()));
+      await Promise.all(starting);
     } catch (error) {
       await coprocesses[Symbol.asyncDispose]();
       throw error;
     }
+    for (const one of starting) coprocesses.#starting.delete(one);
     return coprocesses;
   }
 
@@ -137,6 +140,11 @@ export class Coprocesses implements AsyncDisposable {
   /** Starts one, and another in its place whenever it ends. */
   async #add(): Promise<void> {
     const instance = await this.#open();
+    if (this.#closed) {
+      instance.process.kill();
+      await instance.process.exited;
+      return;
+    }
     this.#failures = 0;
     this.#name = instance.name;
     this.#all.add(instance);
@@ -180,7 +188,7 @@ export class Coprocesses implements AsyncDisposable {
       const hello = said === null ? null : parseHello(said);
       if (hello !== null) return { process, ...hello, ended: false };
       const late = performance.now() > giveUpMs;
-      if (!ended && !late) {
+      if (!ended && !late && !this.#closed) {
         await delay(startLookMs);
         continue;
       }

@@ -54,6 +54,8 @@ export interface Measured {
 
 export interface TaskProcess {
   readonly pid: number;
+  /** Just before its start, as `performance.now()`, where that is known. */
+  readonly startedMs?: number;
   /** Process group and session of the task. */
   readonly group: number;
   /**
@@ -197,7 +199,8 @@ class ExactSpawner implements Spawner, Foster {
     } catch (error) {
       return Promise.reject(cannotStart(request, whyNoProcess(error)));
     }
-    return Promise.resolve(this.adopt(request, { pid, mark, startedMs, sharedKb: 0 }));
+    const process = this.adopt(request, { pid, mark, startedMs, sharedKb: 0 });
+    return Promise.resolve({ ...process, startedMs });
   }
 
   marked(env: Readonly<Record<string, string>>): MarkedEnvironment {

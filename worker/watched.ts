@@ -49,6 +49,8 @@ export function watchTask(
     pid: process.pid,
     session: process.group,
     ...process.marks === undefined ? {} : { marks: process.marks },
+    // On a busy machine it may have run for a while when the watch begins.
+    ...process.startedMs === undefined ? {} : { startedMs: process.startedMs },
     sharedKb: process.sharedKb,
     folders: [folder],
     cgroup,

@@ -107,6 +107,15 @@ for (const [command, message] of wrong) {
   });
 }
 
+Deno.test("where one of several cannot start, none of the others is left", async () => {
+  await using bed = await SpawnerBed.create(true);
+  const { folder, spawner } = bed;
+  const command = "mkdir first 2>/dev/null && exit 3; exec sleep 1000";
+  const options = { command, count: 3, workspace: folder.path, env, spawner, debug: () => {} };
+  await assert.rejects(Coprocesses.start(options), /ended without saying it/);
+  assert.deepEqual(bed.left(), []);
+});
+
 Deno.test("parseHello() waits for all of it, and takes nothing else for a name and a port", () => {
   const hello = '{"name": "n", "port": 4711}';
   assert.deepEqual(parseHello(`${hello.length}\n${hello}\n`), { name: "n", port: 4711 });

@@ -1,12 +1,16 @@
 /** The worker's monitor on real processes: what it kills, what it finds, what it costs. */
 import assert from "node:assert/strict";
+import { monitorVariable } from "../../core/monitor/mode.ts";
 import type { UsageKey } from "../../core/monitor/resources.ts";
 import { readProcess, readPssKb } from "../../io/proc_usage.ts";
 import { listProcesses, readEnvironment } from "../../io/procfs.ts";
 import { Monitor } from "../../worker/monitor.ts";
 import { openSpawner } from "../../worker/process.ts";
+import { watchTask } from "../../worker/watched.ts";
+import { taskBlock } from "../support/builders.ts";
 import { compilerReason, hasCompiler, LoadBed, type Ran } from "../support/monitor_load.ts";
 import { needs } from "../support/skip.ts";
+import { SpawnerBed } from "../support/spawner_bed.ts";
 import { TempFolder } from "../support/temp.ts";
 import { until } from "../support/until.ts";
 
@@ -149,6 +153,21 @@ Deno.test({
     const marked = { ...first, statText: "" };
     assert.notEqual(readProcess(Deno.pid, marked), marked);
     assert.equal(readProcess(2 ** 22 + 1), null);
+  },
+});
+
+Deno.test({
+  ...needs(onLinux, "there is no /proc", "a task that is watched late is timed from its start"),
+  fn: async () => {
+    await using bed = await SpawnerBed.create(true);
+    using monitor = new Monitor();
+    const { process } = await bed.start("sleep 0.4");
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const task = taskBlock(1, { command: "sleep 0.4", env: [monitorVariable("measure")] });
+    const watched = watchTask({ monitor, cgroups: null }, task, process, bed.folder.path)!;
+    const { measured } = await process.exited;
+    const wallS = watched.finish(measured).monitored!["wall_time"]!;
+    assert.ok(wallS >= 0.4, `${wallS} s`);
   },
 });
 
