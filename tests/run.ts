@@ -27,7 +27,10 @@ interface Count {
   failed: number;
 }
 
-/** One group after the other; of a group, all rows at once, each step by step on a core of its own. */
+/**
+ * One group after the other. The rows of a group are taken in their order by two lanes, a core each;
+ * a row goes step by step.
+ */
 function steps(kind: "quick" | "all", shuffle: number): (readonly (readonly Step[])[])[] {
   const golden = "tests/golden";
   const test = (name: string, permissions: string[], paths: string[], env = {}): Step => ({
@@ -65,11 +68,38 @@ function steps(kind: "quick" | "all", shuffle: number): (readonly (readonly Step
     test("tidy", ["--allow-read=."], ["tests/tidy_test.ts"]),
   ];
   return [
-    [tools, cores],
-    [[test("simulation", simulation, ["tests/sim"], worlds)]],
-    ...kind === "quick"
-      ? []
-      : testFolders().map((name) => [[test(name, ["-A"], [`tests/${name}`])]]),
+    [tools, cores, [test("simulation", simulation, ["tests/sim"], worlds)]],
+    ...kind === "quick" ? [] : realTests(test),
+  ];
+}
+
+/** Folders that have the machine to themselves: they measure time, or fill disks and cut networks. */
+const alone: readonly string[] = ["chaos", "coffea", "interop"];
+
+/** Files of other folders that hold measured time against a bound, for the same treatment. */
+const timed: readonly string[] = [
+  "tests/shells/catalog_server_test.ts",
+  "tests/shells/monitor_accuracy_test.ts",
+  "tests/shells/monitor_test.ts",
+];
+
+/** The longest, which begin first, so that both lanes end at about the same time. */
+const longest: readonly string[] = ["shells", "package", "e2e", "python", "notebook", "engines"];
+
+/** Tests with real processes, sockets and files: two folders beside each other, then those alone. */
+function realTests(
+  test: (name: string, options: string[], paths: string[]) => Step,
+): (readonly (readonly Step[])[])[] {
+  const folder = (name: string) =>
+    test(name, ["-A", `--ignore=${timed.join(",")}`], [`tests/${name}`]);
+  const names = testFolders();
+  const beside = [...new Set([...longest, ...names])].filter((name) =>
+    names.includes(name) && !alone.includes(name)
+  );
+  return [
+    beside.map((name) => [folder(name)]),
+    [[test("timed", ["-A"], [...timed])]],
+    ...names.filter((name) => alone.includes(name)).map((name) => [[folder(name)]]),
   ];
 }
 
@@ -196,7 +226,13 @@ async function main(): Promise<number> {
     const runRow = async (row: readonly Step[]) => {
       for (const step of row) await run(step);
     };
-    for (const group of steps(kind, shuffle)) await Promise.all(group.map(runRow));
+    for (const group of steps(kind, shuffle)) {
+      const rows = group.values();
+      const lane = async () => {
+        for (const row of rows) await runRow(row);
+      };
+      await Promise.all([lane(), lane()]);
+    }
     const left = leftovers(temporary, before);
     if (left.length > 0) {
       print(`FAILED: the tests left behind\n${left.join("\n")}\n`);

@@ -15,6 +15,7 @@ import {
 import { parseJxValue } from "../../core/jx/parse.ts";
 import { printJx } from "../../core/jx/print.ts";
 import type { JxObject } from "../../core/jx/value.ts";
+import { anyText } from "../support/texts.ts";
 
 const object = (text: string) => parseJxValue(text) as JxObject;
 
@@ -107,7 +108,7 @@ Deno.test("days are counted from 0 in UTC", () => {
 
 Deno.test("any course of records is the same after it was written and read, wherever it begins", () => {
   // Records with a NUL in a text are dropped as they come.
-  const text = fc.string({ unit: "binary" }).filter((one) => !one.includes("\0"));
+  const text = anyText().filter((one) => !one.includes("\0"));
   const value = fc.oneof(fc.integer().map(BigInt), text, fc.boolean());
   const field = fc.constantFrom("a", "b", "c d", "R", "MM");
   const record = fc.array(fc.tuple(field, value), { minLength: 1 }).map((pairs) => new Map(pairs));

@@ -22,6 +22,7 @@ import {
 } from "../../core/catalog/views.ts";
 import { fromJson } from "../../core/jx/json.ts";
 import { amountOf, isJxObject, type JxObject, type JxValue } from "../../core/jx/value.ts";
+import { anyText } from "../support/texts.ts";
 
 function record(fields: Readonly<Record<string, unknown>>): JxObject {
   const value = fromJson(fields);
@@ -128,7 +129,7 @@ const value: fc.Arbitrary<JxValue> = fc.letrec<{ value: JxValue }>((tie) => ({
     fc.constantFrom(null, true, false),
     fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
     fc.double(),
-    fc.string({ unit: "binary" }),
+    anyText(),
     fc.array(tie("value"), { maxLength: 3 }),
     fc.array(fc.tuple(fc.constantFrom("host", "cores", "category", "project"), tie("value")))
       .map((entries) => new Map(entries)),

@@ -7,14 +7,15 @@ import {
   decodeName,
   encodeName,
 } from "../../core/protocol/names.ts";
+import { anyText } from "../support/texts.ts";
 
-const anyText = fc.oneof(
-  fc.string({ unit: "binary", maxLength: 100 }),
-  fc.string({ unit: "binary", maxLength: 5 }).map((s) => `\ufeff${s}`),
+const awkwardText = fc.oneof(
+  anyText({ maxLength: 100 }),
+  anyText({ maxLength: 5 }).map((s) => `\ufeff${s}`),
 );
 
 Deno.test("decodeName undoes encodeName for any text, and the field has no white space", () => {
-  fc.assert(fc.property(anyText, (name) => {
+  fc.assert(fc.property(awkwardText, (name) => {
     const field = encodeName(name);
     assert.match(field, /^[\x21-\x7a]*$/);
     assert.doesNotMatch(field, /[\\<>'"]/);

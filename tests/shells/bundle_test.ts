@@ -198,6 +198,7 @@ Deno.test("bundleProcessor() stops when it is told to, and leaves no process", a
   const bundled = bundleProcessor(path, wqxCommand, { signal: stop.signal });
   const pid = await until(() => Deno.readTextFile(pidFile).then(Number, () => null), {
     what: "the module to be loaded",
+    timeoutMs: 30_000,
   });
   stop.abort(new Error("told to stop"));
   await assert.rejects(bundled, { message: "told to stop" });

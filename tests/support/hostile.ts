@@ -23,6 +23,7 @@ import { parseCount, parsePorts, parseSizeMb, parseTimeMs } from "../../core/uni
 import { bytesOf } from "./builders.ts";
 import { jxText } from "./jx.ts";
 import { cutAt, driven, play } from "./transcript.ts";
+import { anyText } from "./texts.ts";
 
 export interface Hostile {
   /** What holds. */
@@ -314,12 +315,10 @@ const garbling: fc.Arbitrary<Garbling> = fc.oneof(
 
 /** What somebody might send to a catalog: JSON of all kinds, and lines `name value`. */
 const updateText: fc.Arbitrary<string> = fc.oneof(
-  fc.string({ unit: "binary" }),
+  anyText(),
   fc.json(),
-  fc.dictionary(fc.string({ unit: "binary" }), fc.jsonValue()).map((value) =>
-    JSON.stringify(value)
-  ),
-  fc.array(fc.tuple(fc.stringMatching(/^[a-z]{1,5}$/), fc.string({ unit: "binary" })))
+  fc.dictionary(anyText(), fc.jsonValue()).map((value) => JSON.stringify(value)),
+  fc.array(fc.tuple(fc.stringMatching(/^[a-z]{1,5}$/), anyText()))
     .map((pairs) => ["type x", ...pairs.map((pair) => pair.join(" "))].join("\n")),
 );
 

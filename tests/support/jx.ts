@@ -2,10 +2,11 @@
 import fc from "fast-check";
 import type { JxExpr } from "../../core/jx/expr.ts";
 import type { JxValue } from "../../core/jx/value.ts";
+import { anyText } from "./texts.ts";
 
 /** Texts with everything that must be escaped, and beyond ASCII; no halves of surrogates. */
 const text = fc.oneof(
-  fc.string({ unit: "binary", maxLength: 12 }).map((text) => text.replaceAll("\0", "")),
+  anyText({ maxLength: 12 }).map((text) => text.replaceAll("\0", "")),
   fc.constantFrom("", "a", 'say "hi"', "back\\slash", "line\nbreak", "é", "\u007f\u0001"),
 );
 
@@ -91,7 +92,7 @@ export const jxText: fc.Arbitrary<string> = fc.array(
       ],
       ...["not", "and", "or", "null", "true", "range(3)", "#", "\n", "x.len()", "[1]"],
     ),
-    fc.string({ unit: "binary", maxLength: 3 }),
+    anyText({ maxLength: 3 }),
   ),
   { maxLength: 30 },
 ).map((words) => words.join(""));

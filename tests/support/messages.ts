@@ -10,6 +10,7 @@ import {
 } from "../../core/protocol/messages.ts";
 
 import { entryBytes, pieceBytesMax, PieceList } from "../../core/pieces.ts";
+import { anyText } from "./texts.ts";
 
 /** One message, and the payload that it announces. */
 export interface Sent<M> {
@@ -22,13 +23,13 @@ function record<T extends object>(model: { [K in keyof T]: fc.Arbitrary<T[K]> })
   return fc.record<T>(model, { noNullPrototype: true });
 }
 
-const text = fc.string({ unit: "binary", maxLength: 60 });
+const text = anyText({ maxLength: 60 });
 const word = fc.stringMatching(/^[!-~]{1,20}$/);
 const plainName = fc.stringMatching(/^[A-Za-z0-9._-]{1,40}$/).filter((s) => !/^\.{1,2}$/.test(s));
 const anyCacheName = text.filter((s) => !/^\.{0,2}$|[/\0]/.test(s));
 const path = fc.array(anyCacheName, { minLength: 1, maxLength: 4 }).map((parts) => parts.join("/"));
 /** One line: as it is read again, without white space at its start. */
-const restOfLine = fc.string({ unit: "binary", minLength: 1, maxLength: 60 })
+const restOfLine = anyText({ minLength: 1, maxLength: 60 })
   .filter((s) => !/^[ \t]|[\0\r\n]/.test(s));
 const count = fc.nat({ max: 2 ** 40 });
 const id = fc.integer({ min: 1, max: 2 ** 31 - 1 });

@@ -37,7 +37,8 @@ for _ in range(2):
 # A storm: handlers ask, and interrupt, while tasks go and come
 asked = [0]
 interrupts = [0]
-raging = [True]
+# Whether the loop below catches what a handler raises: not everywhere in it
+catching = [False]
 
 
 class Interrupted(Exception):
@@ -50,7 +51,8 @@ def storm(*_):
     assert stats.tasks_submitted >= 0
     if asked[0] % 3 == 0:
         queue.submit(wq.Task("echo from the handler"))
-    if asked[0] % 5 == 0 and raging[0]:
+    if asked[0] % 5 == 0 and catching[0]:
+        catching[0] = False
         interrupts[0] += 1
         raise Interrupted
 
@@ -60,8 +62,9 @@ with worker(queue):
     signal.signal(signal.SIGALRM, storm)
     signal.setitimer(signal.ITIMER_REAL, 0.003, 0.003)
     submitted = 0
-    while raging[0]:
+    while submitted < 400:
         try:
+            catching[0] = True
             task = wq.Task("echo %0100d" % submitted)
             task.specify_cores(1)
             queue.submit(task)
@@ -70,7 +73,7 @@ with worker(queue):
                 task = queue.wait(1)
                 if task is not None:
                     ended[task.id] = task
-            raging[0] = submitted < 400
+            catching[0] = False
         except Interrupted:
             pass
     signal.setitimer(signal.ITIMER_REAL, 0)
