@@ -79,6 +79,11 @@ export class AnalysisWorkload implements Workload {
   #journal: SimJournal | null = null;
   #session = 0;
   #serial = 0;
+  /**
+   * Was there when the manager began, and is nothing that it goes on with: merges of partial results
+   * that a disk lost, and that were made anew. They go with the folder.
+   */
+  #useless: ReadonlySet<string> = new Set();
   /** Things that wait for the disk. */
   #pending = 0;
   /** Some task said what nobody can read. */
@@ -140,8 +145,13 @@ export class AnalysisWorkload implements Workload {
       this.#run = new AnalysisRun(this.#spec, this.#postprocess);
       this.#open = [];
     } else {
-      const { run, open, used } = this.#restore(memo, manager.disk);
+      const { run, open, needed, used } = this.#restore(memo, manager.disk);
       removeParts(manager.disk, memo.names);
+      const useful = [
+        ...needed.map(({ part }) => pathOf(part.name)),
+        ...used.map(({ path }) => path),
+      ];
+      this.#useless = new Set(manager.disk.paths).difference(new Set(useful));
       this.#run = run;
       this.#open = [...open];
       merged = used;
@@ -306,7 +316,7 @@ export class AnalysisWorkload implements Workload {
       const should = this.#postprocess && listed.length > 0;
       if (last !== should) throw new Error(`The result was ${last ? "" : "not "}postprocessed`);
     }
-    const left = disk.paths.filter((path) => path.endsWith(".acc"));
+    const left = disk.paths.filter((path) => path.endsWith(".acc") && !this.#useless.has(path));
     if (stopped === null && left.length > (result === null ? 0 : 1)) {
       throw new Error(`Partial results are left behind: ${left.join()}`);
     }
