@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { Rng } from "../../core/env.ts";
 import type { TaskId } from "../../core/ids.ts";
 import {
+  type Attempt,
   hasFailed,
   type Task,
   type TaskEnd,
@@ -157,9 +158,10 @@ export class TaskWorkload implements Workload {
           this.#checkGivenUp(plan, task);
           return;
         }
-        // Of two copies the first that fails decides nothing; each lost one may come back as such.
+        // A copy that fails while others run decides nothing; each lost one may come back as such.
         const extra = failures - (plan.spec.retriesMax + 1);
-        if (losses <= 20 && (extra < 0 || extra > 1 + losses)) {
+        const undecided = Math.max(1, task.attempts.filter((one) => hadOthers(task, one)).length);
+        if (losses <= 20 && (extra < 0 || extra > undecided + losses)) {
           throw new Error(`Task ${task.id} was given up after ${failures} failures`);
         }
         if (!mayFail && losses <= 20) throw new Error(`Task ${task.id} had no reason to fail`);
@@ -292,4 +294,9 @@ function digest(files: Files): string {
   const hash = createHash("md5");
   for (const name of [...files.keys()].sort()) hash.update(name).update(files.get(name)!);
   return hash.digest("hex");
+}
+
+/** Whether another copy of the task went on when this attempt at it ended. */
+function hadOthers({ attempts }: Task, { endedMs }: Attempt): boolean {
+  return attempts.some((other) => other.startedMs < endedMs && other.endedMs > endedMs);
 }
