@@ -25,7 +25,7 @@ import { hostOf, type WorkerState } from "./workers.ts";
 /** Fewer losses in a row say little. */
 const lossesSuspectMin = 2;
 /** So long a suspect lets others go first: some of them should have ended by then. */
-const suspectWaitMs = 120_000;
+export const suspectWaitMs = 120_000;
 
 /** What speaks against a task, since a worker last brought an attempt of it to an end. */
 export interface Suspicion extends Losses {

@@ -253,7 +253,7 @@ function learning({ learning, category, wish }: TaskFacts): string {
 }
 
 function history({ history }: TaskFacts): string {
-  const { failedOn, lastWhy, lost, outgrown } = history;
+  const { failedOn, lastWhy, lost, behindMs, outgrown } = history;
   const failed = failedOn.length === 0
     ? ""
     : `It has failed ${times(failedOn.length)}, on ${list([...new Set(failedOn)])}` +
@@ -264,6 +264,9 @@ function history({ history }: TaskFacts): string {
       ? `It has outgrown what it was given ${times(outgrown)}, and gets more since.`
       : "",
     lost > 0 ? `${lost === 1 ? "A worker" : `${lost} workers`} went away while it ran there.` : "",
+    behindMs > 0
+      ? `It may have taken them along, so other tasks go first, for ${time(behindMs)} at most.`
+      : "",
   );
 }
 

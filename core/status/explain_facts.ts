@@ -53,6 +53,8 @@ export interface TaskFacts {
     readonly lastWhy: string | null;
     /** Workers that went away under it. */
     readonly lost: number;
+    /** It may have taken them along, so others go first for so long; 0: nothing speaks for that. */
+    readonly behindMs: number;
     /** Boxes that it outgrew. */
     readonly outgrown: number;
   };

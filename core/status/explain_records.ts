@@ -91,7 +91,7 @@ function taskFacts(record: JxObject): TaskFacts {
     learning: null,
     features: [],
     needsMs: 0,
-    history: { failedOn: [], lastWhy: null, lost: 0, outgrown: 0 },
+    history: { failedOn: [], lastWhy: null, lost: 0, behindMs: 0, outgrown: 0 },
     avoids: new Set(),
     phase,
     on: phase === "waiting" || host === null ? [] : [{ host, box: asked, sinceMs }],

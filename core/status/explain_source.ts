@@ -2,6 +2,7 @@
 import { taskId } from "../ids.ts";
 import { minus, type Resources } from "../resources.ts";
 import { copiesOf } from "../scheduler/attempts.ts";
+import { isSuspect, suspectWaitMs } from "../scheduler/suspects.ts";
 import { failedOn, hasFailed, outgrew, type Task } from "../scheduler/tasks.ts";
 import { hostOf, isReady, type WorkerState } from "../scheduler/workers.ts";
 import { explainQueue, explainTask, explainWorker } from "./explain.ts";
@@ -130,6 +131,7 @@ function taskFacts(task: Task, source: StatusSource): TaskFacts {
       failedOn: failures.map(({ host }) => host),
       lastWhy: last?.kind === "failure" ? last.why : null,
       lost: attempts.filter(({ ending }) => ending.kind === "lost").length,
+      behindMs: waits && isSuspect(task) ? suspectWaitMs : 0,
       outgrown: attempts.filter((attempt) => outgrew(attempt) !== null).length,
     },
     avoids: failedOn(task),

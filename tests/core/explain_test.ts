@@ -416,3 +416,16 @@ Deno.test("a task that outgrew its box is told to get more", () => {
   const { text } = explain(task(id), probe.source());
   assert.match(text, /It has outgrown what it was given once, and gets more since\./);
 });
+
+Deno.test("a task that may have taken its workers along is told to let others go first", () => {
+  const probe = new CountedProbe();
+  const id = probe.submit({});
+  for (const host of ["node7", "node8"]) {
+    const one = probe.join(resources(4, 8 * GB, 50 * GB), host);
+    probe.schedule();
+    probe.close(one);
+  }
+  const { text } = explain(task(id), probe.source());
+  assert.match(text, /2 workers went away while it ran there\. It may have taken them along, so/);
+  assert.match(text, /other tasks go first, for 2:00 at most\./);
+});
