@@ -2,8 +2,8 @@
 import type { GzipDone, GzipJob } from "./gzip_thread.ts";
 import { threadModule } from "./thread_module.ts";
 
-/** Pieces that a thread has before it: the one at work, and the next. */
-const waitingMax = 2;
+/** Pieces that a thread has before it: some, as it may wait for one that is written before its own. */
+const waitingMax = 4;
 
 /** Threads that start before there is a piece: they take as long as looking at the files does. */
 const threadsAtOnce = 2;

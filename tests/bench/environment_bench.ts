@@ -4,17 +4,17 @@
  */
 import assert from "node:assert/strict";
 import type { ResultLine } from "../../core/tasklist/result.ts";
-import { packEnvironment } from "../support/environment.ts";
-import { findPython } from "../support/python.ts";
+import { packPrefix } from "../../package/pack.ts";
+import { packagingPython } from "../support/channel.ts";
+import { installedPrefix } from "../support/conda_prefix.ts";
 import { TestBed } from "../support/wqx.ts";
 import { resultsOf, startTaskList, startWqxWorker } from "../interop/wqx_parts.ts";
 import { type BenchRow, median } from "./row.ts";
 
 const taskCount = 21;
 
-/** Imports as an analysis does, from the standard library. */
-const script =
-  "import argparse, asyncio, ctypes, decimal, email, json, logging, sqlite3, unittest\n";
+/** Imports as an analysis does. */
+const script = "import argparse, asyncio, ctypes, json, logging, unittest, numpy\n";
 
 interface Times {
   readonly firstMs: number;
@@ -22,10 +22,10 @@ interface Times {
 }
 
 export async function environmentBench(): Promise<BenchRow[]> {
-  const python = findPython(["sqlite3"]);
-  if (!("path" in python)) throw new Error(python.missing);
+  if (packagingPython === null) return [];
   await using bed = await TestBed.create();
-  await packEnvironment(bed.folder, "env.tar.gz", { python: python.path });
+  const prefix = await installedPrefix(bed.folder, ["python", "numpy", "relo", "hepmath"]);
+  await packPrefix(prefix, bed.folder.join("env.tar.gz"));
   await bed.folder.write("script.py", script);
   const byScript = await times(bed, "--no-native-environments");
   const native = await times(bed);

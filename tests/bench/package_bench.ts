@@ -11,11 +11,12 @@ import { type BenchRow, median } from "./row.ts";
 const memory = "/dev/shm";
 
 /** Each way in turn, and the turns in both orders: who comes second finds the files in memory. */
-const roundCount = 7;
+const roundCounts = { small: 7, large: 3 } as const;
 
 /** Medians of the times that two ways take to make a new `path`, in ms; the last ones stay. */
 async function contest(
   path: string,
+  roundCount: number,
   first: (path: string) => Promise<unknown>,
   second: (path: string) => Promise<unknown>,
 ): Promise<readonly [number, number]> {
@@ -35,26 +36,44 @@ async function contest(
   return [median(times[0]), median(times[1])];
 }
 
-/** Python with numpy, pip and packages with placeholders of the tests' channel. */
+/**
+ * Python with numpy, pip and packages with placeholders of the tests' channel; then with coffea too,
+ * installed by pip, as analyses have it.
+ */
 export async function packageBench(): Promise<BenchRow[]> {
   if (packagingPython === null) return [];
   await using folder = await TempFolder.create("wqx-bench-", memory);
   const prefix = await installedPrefix(folder, ["python", "pip", "numpy", "relo", "hepmath"]);
+  const small = await rowsOf(folder, prefix, "small");
+  const coffea = ["coffea==0.7.23", "setuptools<81"];
+  const pip = [`${prefix}/bin/python`, "-m", "pip", "install", "-q", "--no-compile"];
+  await run([...pip, ...coffea], Deno.env.toObject());
+  return [...small, ...await rowsOf(folder, prefix, "large")];
+}
+
+async function rowsOf(
+  folder: TempFolder,
+  prefix: string,
+  kind: keyof typeof roundCounts,
+): Promise<BenchRow[]> {
+  const rounds = roundCounts[kind];
   const archive = folder.join("env.tar.gz");
   const env = Deno.env.toObject();
-  const level = ["--compress-level", "4"]; // poncho's, and ours
+  // The level is poncho's, and ours. pip has replaced some of conda's files.
+  const options = ["--compress-level", "4", "--ignore-missing-files", "-p", prefix];
   const [packMs, condaPackMs] = await contest(
     archive,
-    (out) =>
-      run([...wqxFromSource, "package", "pack", "--quiet", ...level, "-p", prefix, "-o", out], env),
+    rounds,
+    (out) => run([...wqxFromSource, "package", "pack", "--quiet", ...options, "-o", out], env),
     (out) => {
       const condaPack = `${dirname(packagingPython!)}/conda-pack`;
-      return run([condaPack, "-q", ...level, "-p", prefix, "-o", out], env);
+      return run([condaPack, "-q", ...options, "-o", out], env);
     },
   );
   const [ours, theirs] = [folder.join("ours-env.tar.gz"), folder.join("theirs-env.tar.gz")];
   const [unpackMs, untarMs] = await contest(
     folder.join("place"),
+    rounds,
     async (place) => {
       await unpackEnvironment(ours, place, { signal: new AbortController().signal });
     },
@@ -68,24 +87,25 @@ export async function packageBench(): Promise<BenchRow[]> {
     [ours, theirs].map(async (path) => (await Deno.stat(path)).size),
   );
   const mb = (bytes: number | undefined) => (bytes ?? 0) / 1e6;
+  const what = kind === "small" ? "numpy" : "coffea";
   return [
-    { name: "conda-pack, level 4", value: condaPackMs, unit: "ms" },
+    { name: `${what}: conda-pack, level 4`, value: condaPackMs, unit: "ms" },
     {
-      name: "wqx, level 4",
+      name: `${what}: wqx, level 4`,
       value: packMs,
       unit: "ms",
       ratio: { to: "as fast", value: condaPackMs / packMs },
     },
-    { name: "archive of conda-pack", value: mb(theirSize), unit: "MB" },
+    { name: `${what}: archive of conda-pack`, value: mb(theirSize), unit: "MB" },
     {
-      name: "archive of wqx",
+      name: `${what}: archive of wqx`,
       value: mb(size),
       unit: "MB",
       ratio: { to: "its size", value: mb(size) / mb(theirSize) },
     },
-    { name: "tar -xf and conda-unpack", value: untarMs, unit: "ms" },
+    { name: `${what}: tar -xf and conda-unpack`, value: untarMs, unit: "ms" },
     {
-      name: "wqx, unpacking and relocating at once",
+      name: `${what}: wqx, unpacking and relocating at once`,
       value: unpackMs,
       unit: "ms",
       ratio: { to: "as fast", value: untarMs / unpackMs },
