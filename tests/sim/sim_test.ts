@@ -20,6 +20,8 @@ const regressions = [
   [199, "tasks waited for cores that others had used on a worker that had left"],
   [5285, "tasks waited for disk that others had used on a worker that had left"],
   [306132920, "a merge that a lost disk had made anew was taken for one left behind"],
+  [306123085, "the same, of three merges"],
+  [306132636, "the same, after more than twenty merges"],
   [306141290, "of three copies of a task two failed, and it was taken to be tried too often"],
 ] as const;
 
