@@ -57,12 +57,14 @@ export class LocalWorkers implements AsyncDisposable {
   /** One worker after the other in one place, until told to stop. */
   async #keep(): Promise<void> {
     const { signal } = this.#stopping;
-    for (let earlyDeaths = 0; !signal.aborted;) {
+    for (let [ends, kills] = [0, 0]; !signal.aborted;) {
       const bornMs = performance.now();
       const { said, code } = await this.#live();
       if (signal.aborted) return;
-      earlyDeaths = performance.now() - bornMs < infancyMs ? earlyDeaths + 1 : 0;
-      if (earlyDeaths >= (code > signalCodeMin ? earlyKillsMax : earlyDeathsMax)) {
+      if (performance.now() - bornMs >= infancyMs) ends = kills = 0;
+      else if (code > signalCodeMin) kills++;
+      else ends++;
+      if (ends >= earlyDeathsMax || kills >= earlyKillsMax) {
         this.#failed.reject(
           new RunError(`Local workers end as soon as they start (exit code ${code}):\n${said}`),
         );

@@ -33,19 +33,16 @@ type Fill = (into: Uint8Array) => void;
 
 /** One archive on its way to `path`. Its methods throw RunError where the disk does not take it. */
 export class ArchiveWriter {
-  /** What the next piece is put together in, and memory that is free again. */
+  /** What the next piece is put together in. */
   #buffer: Uint8Array<ArrayBuffer> | null = null;
-  readonly #spare: ArrayBuffer[];
   #sinceCut = 0;
-  #tarBytes = 0;
 
   private constructor(
     private readonly draft: Draft,
     private readonly compressor: Compressor,
-    spare: ArrayBuffer[],
-  ) {
-    this.#spare = spare;
-  }
+    /** Memory of pieces that is free again. */
+    private readonly spare: ArrayBuffer[],
+  ) {}
 
   static async create(path: string, options: ArchiveOptions): Promise<ArchiveWriter> {
     const draft = await Draft.create(path, options.open ?? openFile);
@@ -55,11 +52,6 @@ export class ArchiveWriter {
       free: (buffer) => void spare.push(buffer),
     });
     return new ArchiveWriter(draft, compressor, spare);
-  }
-
-  /** Bytes of the tar so far. */
-  get tarBytes(): number {
-    return this.#tarBytes;
   }
 
   /** Adds a member with all of its content. `endsHere`: the next one begins a gzip member. */
@@ -120,10 +112,9 @@ export class ArchiveWriter {
 
   /** The next bytes of the piece, to be filled. */
   #room(bytes: number): Uint8Array {
-    this.#buffer ??= new Uint8Array(this.#spare.pop() ?? new ArrayBuffer(bufferBytes));
+    this.#buffer ??= new Uint8Array(this.spare.pop() ?? new ArrayBuffer(bufferBytes));
     const room = this.#buffer.subarray(this.#sinceCut, this.#sinceCut + bytes);
     this.#sinceCut += bytes;
-    this.#tarBytes += bytes;
     return room;
   }
 

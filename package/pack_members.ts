@@ -297,7 +297,7 @@ export async function writeMembers(
     for (const { entry, source, edit, bytes } of members) {
       signal?.throwIfAborted();
       const member = { ...entry, size: bytes, timeS: memberTimeS };
-      if (source === null) await writer.add({ ...member, size: 0 }, new Uint8Array(0));
+      if (source === null) await writer.add(member, new Uint8Array(0));
       else if (edit === null) await packing(source, () => writer.addFile(member, source));
       else {
         const content = await packing(source, () => edit(Deno.readFileSync(source)));

@@ -86,14 +86,9 @@ class Condor implements BatchSystem {
     }
     // After the queue: what has left it meanwhile has its end in the log.
     await this.#readLog();
-    this.#leftovers.open(ids);
     const found = new Map<JobId, JobStatus>();
-    for (const id of ids) {
-      const status = await this.#judge(id, queued.get(id));
-      found.set(id, status);
-      if (status.phase === "ended") await this.#leftovers.over(id, status.exitCode === 0);
-    }
-    await this.#leftovers.sweep();
+    for (const id of ids) found.set(id, await this.#judge(id, queued.get(id)));
+    await this.#leftovers.heard(found);
     return found;
   }
 

@@ -98,14 +98,9 @@ class Flux implements BatchSystem {
     for (const some of inPieces(ids)) {
       for (const job of await this.#jobs([...some], signal)) known.set(job.id, job);
     }
-    this.#leftovers.open(ids);
     const found = new Map<JobId, JobStatus>();
-    for (const id of ids) {
-      const status = await this.#judge(id, known.get(id));
-      found.set(id, status);
-      if (status.phase === "ended") await this.#leftovers.over(id, status.exitCode === 0);
-    }
-    await this.#leftovers.sweep();
+    for (const id of ids) found.set(id, await this.#judge(id, known.get(id)));
+    await this.#leftovers.heard(found);
     return found;
   }
 

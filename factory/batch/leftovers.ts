@@ -2,6 +2,7 @@
  * Files that jobs leave in the scratch folder, named by their ids. They would pile up: those of a
  * job that ended well go at once, and of the others the last few stay for people who look.
  */
+import type { JobId, JobStatus } from "./batch_system.ts";
 
 /**
  * Jobs that failed whose files are kept. A factory says itself what a job printed last; who wants to
@@ -31,6 +32,15 @@ export class Leftovers {
     this.#open.delete(id);
     if (well) await this.#remove(this.prefixes.map((prefix) => prefix + id));
     else this.#isDue = true;
+  }
+
+  /** What was asked about jobs, which are open unless they have ended. */
+  async heard(found: ReadonlyMap<JobId, JobStatus>): Promise<void> {
+    for (const [id, status] of found) {
+      if (status.phase === "ended") await this.over(id, status.exitCode === 0);
+      else this.#open.add(id);
+    }
+    await this.sweep();
   }
 
   /** Removes what is too old, of earlier factories in this folder too; to be called now and then. */

@@ -29,9 +29,10 @@ const foreignMonitor: MonitorProgram = {
 const factory = "sim";
 const journalPath = "/journal";
 
-// Factories pause for up to ten minutes where their workers are killed young.
 /** After the last fault everything has to be done within this virtual time. */
-const calmMsMax = 12 * 3_600_000;
+const calmMsMax = 4 * 3_600_000;
+/** Where tasks go on to kill young workers, for which factories pause for up to ten minutes. */
+const poisonedCalmMsMax = 12 * 3_600_000;
 /** Then workers forget what they have; those that are stopped, or behind a dead router, later. */
 const quietMs = 8_000_000;
 
@@ -135,7 +136,9 @@ class World {
     this.#workload.prepare(this.#disk);
     this.#startManager();
     this.#planFaults();
-    this.#timeline.run(this.#faults.lastMs + calmMsMax, () => this.#workload.done());
+    const { lastMs, taskPoisons } = this.#faults;
+    const calmMs = taskPoisons > 0 ? poisonedCalmMsMax : calmMsMax;
+    this.#timeline.run(lastMs + calmMs, () => this.#workload.done());
     if (!this.#workload.done()) throw new Error(`Some tasks never come to an end: ${this.#state}`);
     this.#workload.check(this.#manager!);
     this.#quiet();
